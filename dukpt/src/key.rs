@@ -1,0 +1,208 @@
+//! The joint between DUKPT and wherever keys live: a key is something you ask, not something you read.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crate::{CheckValue, KeyMaterial, KsnError, Scheme, aes, tdes};
+
+/// An opaque key in some store. It derives, decrypts and authenticates; it never shows its bytes.
+pub trait Key: Sized {
+    /// One AES DUKPT derivation step (X9.24-3:2017, 6.3.3); the child stays in the same store.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is an AES base or derivation key.
+    fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError>;
+
+    /// The TDES initial key of one device (X9.24-1:2009, A.6): the one exit of key bytes from a store, because
+    /// no standard token can run the rest of TDES DUKPT inside.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is a TDES base key.
+    fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError>;
+
+    /// AES-CBC decryption in place; `data` is whole 16-byte blocks.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is an AES data key; [`KeyError::BadLength`] for partial blocks.
+    fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError>;
+
+    /// HMAC-SHA-256 of `data` (RFC 2104): tokens and fingerprints.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is an HMAC key.
+    fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError>;
+}
+
+/// Something that holds named keys: memory, or a PKCS#11 token.
+pub trait KeyStore {
+    /// A key of this store. Dropping a derived key destroys it.
+    type Key<'s>: Key
+    where
+        Self: 's;
+
+    /// The key named `id`.
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`]; a backend may refuse a key that is not safely kept.
+    fn key(&self, id: &KeyId) -> Result<Self::Key<'_>, KeyError>;
+
+    /// Where the working keys of a scheme live in this store.
+    fn custody(&self, scheme: Scheme) -> Custody;
+}
+
+impl<S: KeyStore> KeyStore for &S {
+    type Key<'s>
+        = S::Key<'s>
+    where
+        Self: 's;
+
+    fn key(&self, id: &KeyId) -> Result<Self::Key<'_>, KeyError> {
+        (**self).key(id)
+    }
+
+    fn custody(&self, scheme: Scheme) -> Custody {
+        (**self).custody(scheme)
+    }
+}
+
+/// A store that also takes keys in: key ceremonies and test suites.
+pub trait KeyImport: KeyStore {
+    /// Stores `material` under `id`.
+    ///
+    /// # Errors
+    /// [`KeyError::AlreadyExists`]; [`KeyError::Device`] where the store refuses clear keys.
+    fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError>;
+
+    /// The legacy check value of a stored key: 3 bytes ([`KeyMaterial::check_value`]).
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`]; [`KeyError::Unsupported`] where the store cannot tell.
+    fn check_value(&self, id: &KeyId) -> Result<CheckValue, KeyError>;
+}
+
+/// How long an imported key stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lifetime {
+    /// Until the store is closed.
+    Session,
+    /// Until it is deleted.
+    Permanent,
+}
+
+/// Where working keys live while they are used; reported with every decryption.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Custody {
+    /// Every key, derived ones included, stays inside the token.
+    Token,
+    /// The base key stays in the token; the initial key of one device and its data keys are in wiped host memory
+    /// (a *hybrid decryption environment* in PCI P2PE).
+    Hybrid,
+    /// All keys are in wiped host memory: tests and development.
+    Memory,
+}
+
+impl fmt::Display for Custody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token",
+            Self::Hybrid => "hybrid",
+            Self::Memory => "memory",
+        })
+    }
+}
+
+/// The name of a key: 1 to 64 printable ASCII characters; a token's `CKA_LABEL`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct KeyId(Box<str>);
+
+impl KeyId {
+    /// # Errors
+    /// [`KeyIdError`] unless `id` is 1 to 64 printable ASCII characters.
+    pub fn new(id: &str) -> Result<Self, KeyIdError> {
+        if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| (0x20..0x7F).contains(&b)) {
+            return Err(KeyIdError);
+        }
+        Ok(Self(id.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::str::FromStr for KeyId {
+    type Err = KeyIdError;
+    fn from_str(s: &str) -> Result<Self, KeyIdError> {
+        Self::new(s)
+    }
+}
+
+/// A key name that is empty, longer than 64 characters or not printable ASCII.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a key name is 1 to 64 printable ASCII characters")]
+pub struct KeyIdError;
+
+/// Why a key could not do what was asked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// No such key: import it, or correct the configuration.
+    #[error("no key named {0}")]
+    NotFound(KeyId),
+    /// A key of that name is there already.
+    #[error("a key named {0} exists already")]
+    AlreadyExists(KeyId),
+    /// The key is of another kind than the operation needs.
+    #[error("the key is not of the kind that this operation needs")]
+    NotPermitted,
+    /// The store cannot do this: it names the missing mechanism.
+    #[error("the key store does not support {0}")]
+    Unsupported(&'static str),
+    /// A length that is not whole blocks.
+    #[error("the data is not a whole number of cipher blocks")]
+    BadLength,
+    /// The KSN names no transaction key.
+    #[error(transparent)]
+    Ksn(#[from] KsnError),
+    /// The key is kept unsafely; the attribute is named.
+    #[error("key {id} has the unsafe attribute {attribute}")]
+    UnsafeAttribute {
+        /// The key.
+        id: KeyId,
+        /// The PKCS#11 attribute and its offending value.
+        attribute: &'static str,
+    },
+    /// The device under the store failed: the function called and the code returned (PKCS#11 `CK_RV`).
+    #[error("{function} failed with {code:#x}")]
+    Device {
+        /// The function, as in `C_DeriveKey`.
+        function: &'static str,
+        /// Its return code.
+        code: u64,
+    },
+}
+
+impl KeyError {
+    /// A stable name of the variant, for reports and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "key_not_found",
+            Self::AlreadyExists(_) => "key_already_exists",
+            Self::NotPermitted => "key_not_permitted",
+            Self::Unsupported(_) => "key_unsupported",
+            Self::BadLength => "key_bad_length",
+            Self::Ksn(error) => error.code(),
+            Self::UnsafeAttribute { .. } => "key_unsafe_attribute",
+            Self::Device { .. } => "key_device",
+        }
+    }
+}

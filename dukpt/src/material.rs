@@ -1,0 +1,121 @@
+//! A key on its way into a store: from clear bytes or from the components of a key ceremony.
+
+use alloc::vec::Vec;
+use zeroize::Zeroizing;
+
+use crate::{CheckValue, aes::KeyType, check_value};
+
+/// What a stored key is for; a store lets it do nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyKind {
+    /// TDES base derivation key, 16 bytes.
+    TdesBase,
+    /// AES base derivation key, 16, 24 or 32 bytes.
+    AesBase(KeyType),
+    /// HMAC-SHA-256 key, 32 to 128 bytes (tokens refuse shorter ones).
+    Hmac,
+}
+
+impl KeyKind {
+    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TdesBase => "tdes-base",
+            Self::AesBase(_) => "aes-base",
+            Self::Hmac => "hmac",
+        }
+    }
+}
+
+/// The bytes of a key that is being imported. Wiped on drop, never printed.
+#[expect(missing_debug_implementations, reason = "holds a clear key")]
+pub struct KeyMaterial {
+    kind: KeyKind,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl KeyMaterial {
+    /// A key of the named kind (`tdes-base`, `aes-base`, `hmac`); an AES base key's size is its length.
+    ///
+    /// # Errors
+    /// [`MaterialError::Kind`] for another name, [`MaterialError::Length`] for a length the kind does not have.
+    pub fn new(kind: &str, bytes: &[u8]) -> Result<Self, MaterialError> {
+        let kind = match (kind, bytes.len()) {
+            ("tdes-base", 16) => KeyKind::TdesBase,
+            ("aes-base", 16) => KeyKind::AesBase(KeyType::Aes128),
+            ("aes-base", 24) => KeyKind::AesBase(KeyType::Aes192),
+            ("aes-base", 32) => KeyKind::AesBase(KeyType::Aes256),
+            ("hmac", 32..=128) => KeyKind::Hmac,
+            ("tdes-base" | "aes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
+            _ => return Err(MaterialError::Kind),
+        };
+        Ok(Self { kind, bytes: Zeroizing::new(bytes.to_vec()) })
+    }
+
+    /// The exclusive-or of two or more components of equal length, as custodians hold them.
+    ///
+    /// # Errors
+    /// [`MaterialError::Components`] for fewer than two, or for unequal lengths; otherwise as [`KeyMaterial::new`].
+    pub fn from_components(kind: &str, components: &[&[u8]]) -> Result<Self, MaterialError> {
+        let [first, others @ ..] = components else { return Err(MaterialError::Components) };
+        if others.is_empty() || others.iter().any(|c| c.len() != first.len()) {
+            return Err(MaterialError::Components);
+        }
+        let mut key = Zeroizing::new(first.to_vec());
+        for component in others {
+            key.iter_mut().zip(*component).for_each(|(k, c)| *k ^= c);
+        }
+        Self::new(kind, &key)
+    }
+
+    /// What the key is for.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// The legacy check value, 3 bytes: TDES or AES of a zero block; for HMAC keys, the MAC of an empty message.
+    #[must_use]
+    pub fn check_value(&self) -> CheckValue {
+        check_value::legacy(self.kind, &self.bytes)
+    }
+
+    /// The CMAC check value of an AES key, 5 bytes (X9.143:2021); `None` for other kinds.
+    #[must_use]
+    pub fn cmac_check_value(&self) -> Option<CheckValue> {
+        matches!(self.kind, KeyKind::AesBase(_)).then(|| check_value::cmac(&self.bytes))
+    }
+
+    /// The clear bytes, for a store's import.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The variant key whose TDES encryption gives the right half of an initial key (X9.24-1:2009, A.6), 16 bytes.
+    /// A token keeps it beside the base key. `None` for other kinds.
+    #[must_use]
+    pub fn tdes_variant(&self) -> Option<Zeroizing<[u8; 16]>> {
+        if self.kind != KeyKind::TdesBase {
+            return None;
+        }
+        let mut variant = Zeroizing::new([0; 16]);
+        variant.iter_mut().zip(self.bytes.iter().zip(crate::tdes::VARIANT_C0)).for_each(|(v, (k, c))| *v = k ^ c);
+        Some(variant)
+    }
+}
+
+/// Why bytes are not a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MaterialError {
+    /// No such kind.
+    #[error("a key's kind is tdes-base, aes-base or hmac")]
+    Kind,
+    /// The kind has no key of this many bytes.
+    #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base 16, 24 or 32; hmac 32 to 128)")]
+    Length(usize),
+    /// Too few components, or unequal ones.
+    #[error("a key is put together from two or more components of equal length")]
+    Components,
+}

@@ -1,0 +1,1 @@
+//! SoftHSM tokens in a temporary directory, for tests, benches and the demo
