@@ -1,1 +1,19 @@
-//! Encrypted card payloads in, card data and tokens out; keys stay in a dukpt::KeyStore
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod card;
+mod decryptor;
+mod error;
+mod payload;
+mod profile;
+mod token;
+
+pub use card::{CardData, Entry, Expiry, Pan, PanError, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use decryptor::{Decryptor, Device, Devices};
+pub use error::Error;
+pub use payload::{EncryptedTrack, Form, Payload, PayloadError, Unsupported, idtech, tracks};
+pub use profile::{DeviceProfile, Encryption, Format, ProfileError};
+pub use token::{MerchantId, MerchantIdError, Token, Tokenizer};

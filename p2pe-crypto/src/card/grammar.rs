@@ -1,0 +1,115 @@
+//! The grammar of tracks 1 and 2 (ISO/IEC 7813), of track 3's frame, and of keyed entry.
+
+use super::check_character::Charset;
+
+/// The fields of one decrypted track, borrowed from its text.
+#[derive(Default)]
+pub(super) struct Fields<'t> {
+    pub(super) pan: &'t [u8],
+    pub(super) name: Option<&'t [u8]>,
+    pub(super) expiry: Option<[u8; 4]>,
+    pub(super) service_code: Option<[u8; 3]>,
+    pub(super) security_code: Option<&'t [u8]>,
+}
+
+/// Finds the end of a track: the text up to and with the end sentinel, if the check character behind it is right or
+/// left out. `length` is the clear length where the payload tells it; otherwise all behind the track is padding, less
+/// than one block.
+pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Option<&[u8]> {
+    // The end sentinel is legal nowhere else in a track.
+    let end = clear.iter().position(|&byte| byte == b'?')? + 1;
+    let (text, behind) = clear.split_at(end);
+    let check = charset.check_character(text);
+    let checked = match length {
+        Some(length) => match clear.get(end..length)? {
+            [] => true,
+            [character] => *character == check,
+            _ => false,
+        },
+        None => match behind {
+            [] | [0, ..] => behind.len() < 16,
+            [character, padding @ ..] => *character == check && padding.len() < 16,
+        },
+    };
+    // The start sentinel is checked by each grammar: `+` opens a track 3 but is outside its character set.
+    (checked && text.iter().skip(1).all(|&byte| charset.holds(byte))).then_some(text)
+}
+
+/// `%B PAN ^ name ^ YYMM|^ SC|^ discretionary ?`
+pub(super) fn track1(text: &[u8]) -> Option<Fields<'_>> {
+    let inner = text.strip_prefix(b"%B")?.strip_suffix(b"?")?;
+    let mut parts = inner.splitn(3, |&byte| byte == b'^');
+    let (pan, name, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let (expiry, service_code, _) = expiry_and_service_code(rest, b'^')?;
+    Some(Fields { pan: account(pan)?, name: Some(name), expiry, service_code, ..Fields::default() })
+}
+
+/// `; PAN = YYMM|= SC|= discretionary ?`
+pub(super) fn track2(text: &[u8]) -> Option<Fields<'_>> {
+    let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
+    let separator = inner.iter().position(|&byte| byte == b'=')?;
+    let (pan, rest) = (&inner[..separator], &inner[separator + 1..]);
+    let (expiry, service_code, discretionary) = expiry_and_service_code(rest, b'=')?;
+    if !discretionary.iter().all(|byte| byte.is_ascii_digit() || *byte == b'=') {
+        return None;
+    }
+    Some(Fields { pan: account(pan)?, expiry, service_code, ..Fields::default() })
+}
+
+/// `; PAN = YYMM ?` or `; PAN = YYMM : security code ?`, as a keypad encrypts what was keyed in.
+pub(super) fn keyed(text: &[u8]) -> Option<Fields<'_>> {
+    let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
+    let separator = inner.iter().position(|&byte| byte == b'=')?;
+    let (pan, rest) = (&inner[..separator], &inner[separator + 1..]);
+    let (year_month, code) = rest.split_first_chunk::<4>()?;
+    let security_code = match code {
+        [] => None,
+        [b':', digits @ ..] if matches!(digits.len(), 3 | 4) && digits.iter().all(u8::is_ascii_digit) => Some(digits),
+        _ => return None,
+    };
+    Some(Fields { pan: account(pan)?, expiry: Some(expiry(*year_month)?), security_code, ..Fields::default() })
+}
+
+/// Whether this is the text of a third track: it holds no card number of its own, so only its frame is checked.
+pub(super) fn track3(text: &[u8]) -> bool {
+    matches!(text.first(), Some(b';' | b'+')) && text.len() > 2
+}
+
+/// A JIS X 6302-2 type II stripe: `7F`, 69 characters, `7F` and their exclusive-or.
+pub(super) fn is_jis2(clear: &[u8]) -> bool {
+    match clear.first_chunk::<72>() {
+        Some([0x7F, inner @ .., lrc]) => inner[69] == 0x7F && inner.iter().fold(0, |x, byte| x ^ byte) == *lrc,
+        _ => false,
+    }
+}
+
+fn account(digits: &[u8]) -> Option<&[u8]> {
+    ((12..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)).then_some(digits)
+}
+
+type ExpiryAndServiceCode<'t> = (Option<[u8; 4]>, Option<[u8; 3]>, &'t [u8]);
+
+/// Each of the two may be left out: a separator then stands in its place.
+fn expiry_and_service_code(rest: &[u8], separator: u8) -> Option<ExpiryAndServiceCode<'_>> {
+    let (expiry, rest) = match rest.split_first()? {
+        (&first, rest) if first == separator => (None, rest),
+        _ => {
+            let (year_month, rest) = rest.split_first_chunk::<4>()?;
+            (Some(expiry(*year_month)?), rest)
+        }
+    };
+    let (service_code, rest) = match rest.split_first()? {
+        (&first, rest) if first == separator => (None, rest),
+        _ => {
+            let (code, rest) = rest.split_first_chunk::<3>()?;
+            (Some(*code).filter(|code| code.iter().all(u8::is_ascii_digit)), rest)
+        }
+    };
+    Some((expiry, service_code, rest))
+}
+
+/// YYMM with a month that exists.
+fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
+    let month = &year_month[2..];
+    (year_month.iter().all(u8::is_ascii_digit) && (b"01"..=b"12").contains(&month.first_chunk()?)).then_some(year_month)
+}

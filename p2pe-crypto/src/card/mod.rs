@@ -1,0 +1,11 @@
+//! What a payload turns into: the card's data, in wiped memory.
+
+mod check_character;
+mod data;
+mod grammar;
+mod masked;
+mod pan;
+
+pub(crate) use data::Reader;
+pub use data::{CardData, Entry, Expiry, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use pan::{Pan, PanError};

@@ -1,0 +1,131 @@
+//! From payload to card data: find the device, derive its data key in the store, decrypt, read the tracks.
+
+use alloc::vec::Vec;
+
+use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
+use zeroize::Zeroizing;
+
+use crate::{
+    CardData, DeviceProfile, EncryptedTrack, Encryption, Error, Payload, card::Reader, payload::idtech::Frame,
+};
+
+/// A population of devices: the base key they were injected from, and how they send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// The base key's name in the store.
+    pub base_key: KeyId,
+    /// Format and encryption.
+    pub profile: DeviceProfile,
+}
+
+/// Which device population each KSN prefix is; the longest prefix wins.
+pub type Devices = KsnMap<Device>;
+
+/// Decrypts payloads of the configured devices with the keys of one store. Shared by reference; as `Sync` as its store.
+#[derive(Debug)]
+pub struct Decryptor<S> {
+    store: S,
+    devices: Devices,
+}
+
+impl<S: KeyStore> Decryptor<S> {
+    /// Over a store (or a reference to one) and the configured devices.
+    pub fn new(store: S, devices: Devices) -> Self {
+        Self { store, devices }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The configured devices.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// Where the keys live that decrypt this payload.
+    pub fn custody(&self, payload: &Payload) -> Custody {
+        self.store.custody(payload.ksn().scheme())
+    }
+
+    /// The configured device that a payload comes from.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDevice`]; [`Error::ProfileMismatch`] if the payload is of another format, scheme or cipher.
+    pub fn device(&self, payload: &Payload) -> Result<&Device, Error> {
+        let device =
+            self.devices.get(payload.ksn()).ok_or_else(|| Error::UnknownDevice(KsnPrefix::of(payload.ksn())))?;
+        let fits = device.profile.format == payload.format()
+            && match (payload, device.profile.encryption) {
+                (Payload::IdTech(frame), Encryption::Tdes(_, cipher)) => frame.cipher() == cipher,
+                (Payload::IdTech(_), Encryption::Aes(_)) => false,
+                (Payload::Tracks(_), _) => device.profile.scheme() == payload.ksn().scheme(),
+            };
+        if fits { Ok(device) } else { Err(Error::ProfileMismatch(device.profile)) }
+    }
+
+    /// Decrypts a payload and reads the card in it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDevice`], [`Error::ProfileMismatch`] and [`Error::Key`] before anything is decrypted;
+    /// [`Error::DecryptFailed`] if the clear text is not a card's.
+    pub fn decrypt(&self, payload: &Payload) -> Result<CardData, Error> {
+        let device = self.device(payload)?;
+        let base_key = self.store.key(&device.base_key)?;
+        let key = DataKey::derive(&base_key, payload.ksn(), device.profile)?;
+        let mut card = Reader::default();
+        match payload {
+            Payload::IdTech(frame) => frame_tracks(frame, &key, &mut card)?,
+            Payload::Tracks(tracks) => {
+                for track in tracks.encrypted() {
+                    card.unnamed(key.decrypt(&track)?)?;
+                }
+            }
+        }
+        card.finish()
+    }
+}
+
+fn frame_tracks<K: Key>(frame: &Frame, key: &DataKey<K>, card: &mut Reader) -> Result<(), Error> {
+    for (number, track) in frame.encrypted() {
+        card.track(number, frame.entry(), &track, key.decrypt(&track)?)?;
+    }
+    Ok(())
+}
+
+/// The data key of one transaction, of either scheme, with the cipher it is used with.
+enum DataKey<K> {
+    Tdes(tdes::DataKey, tdes::Cipher),
+    Aes(aes::DataKey<K>),
+}
+
+impl<K: Key> DataKey<K> {
+    fn derive(base_key: &K, ksn: &Ksn, profile: DeviceProfile) -> Result<Self, Error> {
+        match (ksn, profile.encryption) {
+            (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher)) => {
+                let initial_key = base_key.tdes_initial_key(ksn)?;
+                let key = tdes::DataKey::derive(&initial_key, ksn, variant).map_err(KeyError::from)?;
+                Ok(Self::Tdes(key, cipher))
+            }
+            (Ksn::Aes(ksn), Encryption::Aes(suite)) => Ok(Self::Aes(aes::DataKey::derive(base_key, ksn, suite)?)),
+            _ => Err(Error::ProfileMismatch(profile)),
+        }
+    }
+
+    /// Decrypts a copy of the track's ciphertext. A ciphertext of partial blocks under the profile's cipher is one of
+    /// the ways in which a decryption fails.
+    fn decrypt(&self, track: &EncryptedTrack<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
+        const ZERO_IV: [u8; 16] = [0; 16];
+        let mut data = Zeroizing::new(track.ciphertext.to_vec());
+        let done = match self {
+            Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, &mut data),
+            Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, &mut data),
+        };
+        match done {
+            Ok(()) => Ok(data),
+            Err(KeyError::BadLength) => Err(Error::DecryptFailed),
+            Err(other) => Err(other.into()),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Raw track ciphertext with its KSN beside it: what AES-DUKPT devices reach a gateway as.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use dukpt::{Ksn, Scheme};
+
+use super::{EncryptedTrack, PayloadError};
+
+/// Up to three tracks, each its own CBC run, and one KSN.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tracks {
+    ksn: Ksn,
+    ciphertexts: Vec<Box<[u8]>>,
+}
+
+impl Tracks {
+    const LONGEST: usize = 512;
+
+    pub(super) fn new(ksn: &[u8], ciphertexts: &[&[u8]]) -> Result<Self, PayloadError> {
+        let ksn = Ksn::of_transaction(ksn)?;
+        let block = match ksn.scheme() {
+            Scheme::Tdes => 8,
+            Scheme::Aes => 16,
+        };
+        let fits = |c: &&[u8]| !c.is_empty() && c.len() <= Self::LONGEST && c.len().is_multiple_of(block);
+        if !(1..=3).contains(&ciphertexts.len()) || !ciphertexts.iter().all(fits) {
+            return Err(PayloadError::CiphertextLength);
+        }
+        Ok(Self { ksn, ciphertexts: ciphertexts.iter().map(|&c| c.into()).collect() })
+    }
+
+    /// The key serial number.
+    #[must_use]
+    pub fn ksn(&self) -> &Ksn {
+        &self.ksn
+    }
+
+    /// The encrypted tracks, in the order given.
+    pub fn encrypted(&self) -> impl Iterator<Item = EncryptedTrack<'_>> {
+        self.ciphertexts.iter().map(|ciphertext| EncryptedTrack { ciphertext, length: None, masked: None })
+    }
+}
