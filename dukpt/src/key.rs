@@ -10,7 +10,7 @@ pub trait Key: Sized {
     /// One AES DUKPT derivation step (X9.24-3:2017, 6.3.3); the child stays in the same store.
     ///
     /// # Errors
-    /// [`KeyError::NotPermitted`] unless this is an AES base or derivation key.
+    /// [`KeyError::NotPermitted`] unless this is an AES derivation key, or a base key of the size that the step yields.
     fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError>;
 
     /// The TDES initial key of one device (X9.24-1:2009, A.6): the one exit of key bytes from a store, because

@@ -12,7 +12,7 @@ pub enum KeyKind {
     TdesBase,
     /// AES base derivation key, 16, 24 or 32 bytes.
     AesBase(KeyType),
-    /// HMAC-SHA-256 key, 32 to 128 bytes (tokens refuse shorter ones).
+    /// HMAC-SHA-256 key, 32 to 256 bytes (tokens refuse shorter ones).
     Hmac,
 }
 
@@ -46,7 +46,7 @@ impl KeyMaterial {
             ("aes-base", 16) => KeyKind::AesBase(KeyType::Aes128),
             ("aes-base", 24) => KeyKind::AesBase(KeyType::Aes192),
             ("aes-base", 32) => KeyKind::AesBase(KeyType::Aes256),
-            ("hmac", 32..=128) => KeyKind::Hmac,
+            ("hmac", 32..=256) => KeyKind::Hmac,
             ("tdes-base" | "aes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
             _ => return Err(MaterialError::Kind),
         };
@@ -113,7 +113,7 @@ pub enum MaterialError {
     #[error("a key's kind is tdes-base, aes-base or hmac")]
     Kind,
     /// The kind has no key of this many bytes.
-    #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base 16, 24 or 32; hmac 32 to 128)")]
+    #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base 16, 24 or 32; hmac 32 to 256)")]
     Length(usize),
     /// Too few components, or unequal ones.
     #[error("a key is put together from two or more components of equal length")]

@@ -74,7 +74,8 @@ impl MemoryKey<'_> {
 impl Key for MemoryKey<'_> {
     fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError> {
         let parent = match &self.0 {
-            Held::Stored(material) if matches!(material.kind(), KeyKind::AesBase(_)) => material.expose(),
+            // An initial key is of its base key's size; another size means that the suite is not this key's.
+            Held::Stored(material) if material.kind() == KeyKind::AesBase(step.key_type()) => material.expose(),
             Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive } => &bytes.expose()[..key_type.length()],
             _ => return Err(KeyError::NotPermitted),
         };

@@ -13,8 +13,8 @@ pub(super) struct Fields<'t> {
 }
 
 /// Finds the end of a track: the text up to and with the end sentinel, if the check character behind it is right or
-/// left out. `length` is the clear length where the payload tells it; otherwise all behind the track is padding, less
-/// than one block.
+/// left out. `length` is the clear length where the payload tells it; otherwise all behind the track must be padding:
+/// zeros, or anything shorter than a block.
 pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Option<&[u8]> {
     // The end sentinel is legal nowhere else in a track.
     let end = clear.iter().position(|&byte| byte == b'?')? + 1;
@@ -27,12 +27,17 @@ pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Opt
             _ => false,
         },
         None => match behind {
-            [] | [0, ..] => behind.len() < 16,
-            [character, padding @ ..] => *character == check && padding.len() < 16,
+            [] => true,
+            [0, ..] => is_padding(behind),
+            [character, padding @ ..] => *character == check && is_padding(padding),
         },
     };
     // The start sentinel is checked by each grammar: `+` opens a track 3 but is outside its character set.
     (checked && text.iter().skip(1).all(|&byte| charset.holds(byte))).then_some(text)
+}
+
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.len() < 16 || bytes.iter().all(|&byte| byte == 0)
 }
 
 /// `%B PAN ^ name ^ YYMM|^ SC|^ discretionary ?`

@@ -34,7 +34,7 @@ pub(super) struct Data {
 /// Opens the envelope and checks all of it.
 pub(super) fn open(input: &[u8]) -> Result<Data, PayloadError> {
     match input.first() {
-        None => Err(PayloadError::Truncated),
+        None => Err(PayloadError::StxMissing),
         Some(&STX) => binary(input).map(|data| Data { form: Form::Binary, bytes: Zeroizing::new(data.to_vec()) }),
         Some(_) => text(input.trim_ascii()),
     }

@@ -11,6 +11,8 @@ use crate::Entry;
 
 /// Card encode type, track status, three track lengths and two field bytes.
 const HEADER: usize = 7;
+/// Where the two field bytes begin.
+const FIELD_BYTES: usize = 5;
 const KSN: usize = 10;
 const SERIAL: usize = 10;
 const SESSION_ID: usize = 8;
@@ -272,6 +274,9 @@ impl Flags {
 /// The typed characters as binary data: all hex digits but the clear and masked tracks.
 fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
     let digits = |range: Range<usize>| framing::from_hex(typed.get(range).ok_or(PayloadError::FieldOverrun)?);
+    // Other card encode types have another layout, even of the header: refuse them by name before reading on.
+    let start = digits(0..2 * FIELD_BYTES)?;
+    entry(start[0], [start[2], start[3], start[4]].map(usize::from))?;
     let mut data = digits(0..2 * HEADER)?;
     let mut at = data.len() * 2;
     if data[1] & OPTIONS_PRESENT != 0 {

@@ -1,0 +1,196 @@
+//! The one suite: runs vectors over any key store that takes keys in, or has them under the names in the file.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
+
+use crate::{
+    VectorFile, dukpt_cases,
+    file::{Case, KeyEntry, Test, Verdict},
+    payload_cases,
+};
+
+/// How one test went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// As the file says.
+    Passed,
+    /// Not as the file says; the text names the difference and never shows card data.
+    Failed(String),
+    /// Not run, and why. A skipped test proves nothing.
+    Skipped(String),
+}
+
+/// One test's result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CaseResult {
+    /// The file's name.
+    pub file: String,
+    /// The test's id.
+    pub id: String,
+    /// The test's type.
+    pub kind: &'static str,
+    /// The route the keys took: `token`, `hybrid` or `memory`; empty where no key was used.
+    pub custody: String,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Runs every test of the files over `store`.
+///
+/// Keys are imported with the given lifetime. Where the store refuses a clear import, or has a key of that name, the
+/// stored key is used if its check value confirms it; otherwise every test of that key is skipped.
+pub fn run<S: KeyImport>(store: &mut S, files: &[VectorFile], lifetime: Lifetime) -> Vec<CaseResult> {
+    let mut keys: BTreeMap<&str, (&KeyEntry, Result<(), String>)> = BTreeMap::new();
+    let mut results = Vec::new();
+    for file in files {
+        for key in &file.keys {
+            let known = keys.get(key.id.as_str()).is_some_and(|(other, _)| other.value == key.value);
+            if !known {
+                keys.insert(&key.id, (key, provide(store, key, lifetime)));
+            }
+        }
+        for test in &file.tests {
+            let started = Instant::now();
+            let unusable = key_of(&test.case).and_then(|id| match keys.get(id) {
+                Some((_, Err(reason))) => Some(format!("key {id}: {reason}")),
+                _ => None,
+            });
+            let verdict = match unusable {
+                Some(reason) => Outcome::Skipped(reason),
+                None => judge(test, attempt(store, &keys, &test.case)),
+            };
+            results.push(CaseResult {
+                file: file.name.clone(),
+                id: test.id.clone(),
+                kind: test.case.name(),
+                custody: custody(store, &test.case),
+                outcome: verdict,
+                duration: started.elapsed(),
+            });
+        }
+    }
+    results
+}
+
+/// What a test came to: everything as expected, a difference, or a typed error (by its stable code).
+pub(crate) enum Attempt {
+    AsExpected,
+    Differs(String),
+    Error {
+        code: &'static str,
+        at_parse: bool,
+    },
+    /// The file itself cannot be run, as with a profile name that does not exist.
+    Broken(String),
+}
+
+impl Attempt {
+    pub(crate) fn error(code: &'static str) -> Self {
+        Self::Error { code, at_parse: false }
+    }
+}
+
+fn attempt<S: KeyImport>(store: &S, keys: &BTreeMap<&str, (&KeyEntry, Result<(), String>)>, case: &Case) -> Attempt {
+    let base_length = |id: &str| keys.get(id).map(|(key, _)| key.value.0.len());
+    match case {
+        Case::Ksn(case) => dukpt_cases::ksn(case),
+        Case::TdesInitialKey(case) => dukpt_cases::tdes_initial_key(store, case),
+        Case::TdesDataKey(case) => dukpt_cases::tdes_data_key(store, case),
+        Case::AesInitialKey(case) => dukpt_cases::aes_initial_key(store, case, base_length(&case.key)),
+        Case::AesDataKey(case) => dukpt_cases::aes_data_key(store, case, base_length(&case.key)),
+        Case::Hmac(case) => dukpt_cases::hmac(store, case),
+        Case::Token(case) => payload_cases::token(store, case),
+        Case::Payload(case) => payload_cases::payload(store, case),
+        Case::Track(case) => payload_cases::track(store, case),
+    }
+}
+
+fn judge(test: &Test, attempt: Attempt) -> Outcome {
+    let stage = match &test.case {
+        Case::Payload(case) => case.stage,
+        Case::Track(case) => case.stage,
+        _ => None,
+    };
+    match (test.result, attempt) {
+        (_, Attempt::Broken(what)) => Outcome::Failed(format!("the test cannot be run: {what}")),
+        (Verdict::Valid, Attempt::AsExpected) => Outcome::Passed,
+        (Verdict::Valid, Attempt::Error { code, .. }) => Outcome::Failed(format!("refused with {code}")),
+        (_, Attempt::Differs(what)) => Outcome::Failed(what),
+        (Verdict::Invalid, Attempt::AsExpected) => Outcome::Failed("accepted, but it is invalid".into()),
+        (Verdict::Invalid, Attempt::Error { code, at_parse }) => {
+            let expected = test.error.as_deref().unwrap_or_default();
+            let in_stage = stage.is_none_or(|stage| (stage == crate::file::Stage::Parse) == at_parse);
+            if code != expected {
+                Outcome::Failed(format!("refused with {code}, not with {expected}"))
+            } else if !in_stage {
+                Outcome::Failed(format!("refused with {code} at the wrong stage"))
+            } else {
+                Outcome::Passed
+            }
+        }
+    }
+}
+
+/// Gets a key into the store, or confirms the one that is there.
+fn provide<S: KeyImport>(store: &mut S, key: &KeyEntry, lifetime: Lifetime) -> Result<(), String> {
+    let id = KeyId::new(&key.id).map_err(|error| error.to_string())?;
+    let material = KeyMaterial::new(&key.kind, &key.value.0).map_err(|error| error.to_string())?;
+    let computed = material.check_value();
+    if let Some(printed) = &key.check_value {
+        let printed: CheckValue =
+            printed.parse().map_err(|_| "its check value in the file is malformed".to_string())?;
+        let cmac = material.cmac_check_value();
+        if !printed.agrees(&computed) && !cmac.is_some_and(|cmac| printed.agrees(&cmac)) {
+            return Err("its check value in the file is not that of its value".into());
+        }
+    }
+    let Err(refused) = store.import(&id, &material, lifetime) else { return Ok(()) };
+    match store.check_value(&id) {
+        Ok(stored) if stored.agrees(&computed) => Ok(()),
+        Ok(_) => Err(format!("not imported ({refused}), and the stored key of that name has another check value")),
+        Err(error) => Err(format!("not imported ({refused}), and no stored key confirmed ({error})")),
+    }
+}
+
+fn key_of(case: &Case) -> Option<&str> {
+    match case {
+        Case::Ksn(_) => None,
+        Case::TdesInitialKey(case) => Some(&case.key),
+        Case::TdesDataKey(case) => Some(&case.key),
+        Case::AesInitialKey(case) => Some(&case.key),
+        Case::AesDataKey(case) => Some(&case.key),
+        Case::Hmac(case) => Some(&case.key),
+        Case::Token(case) => Some(&case.key),
+        Case::Payload(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
+        Case::Track(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
+    }
+}
+
+fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
+    use dukpt::{Custody, Scheme};
+    let scheme = match case {
+        Case::TdesInitialKey(_) | Case::TdesDataKey(_) => Scheme::Tdes,
+        Case::AesInitialKey(_) | Case::AesDataKey(_) => Scheme::Aes,
+        Case::Payload(case) if case.device.is_some() => Scheme::Tdes,
+        Case::Track(case) if case.device.is_some() => match case.ksn.0.len() {
+            12 => Scheme::Aes,
+            _ => Scheme::Tdes,
+        },
+        // HMAC keys never leave a token, whatever the scheme's custody.
+        Case::Hmac(_) | Case::Token(_) => {
+            return match store.custody(Scheme::Aes) {
+                Custody::Memory => Custody::Memory,
+                _ => Custody::Token,
+            }
+            .to_string();
+        }
+        Case::Ksn(_) | Case::Payload(_) | Case::Track(_) => return String::new(),
+    };
+    store.custody(scheme).to_string()
+}

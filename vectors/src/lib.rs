@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod conformance;
+mod dukpt_cases;
+mod file;
+mod payload_cases;
+mod report;
+
+pub use conformance::{CaseResult, Outcome, run};
+pub use file::{LoadError, VectorFile};
+pub use report::{Report, ReportedCase, Summary};
+
+pub mod schema {
+    //! The types behind `schema.json`, one struct a test type.
+    pub use crate::file::{
+        AesDataKey, AesInitialKey, AesProbe, Case, DataSize, DataUsage, DeviceEntry, Encoding, ExpectedCard,
+        ExpectedFrame, Hex, HmacCase, KeyEntry, KsnCase, KsnScheme, PayloadCase, Stage, TdesCipher, TdesDataKey,
+        TdesInitialKey, TdesProbe, TdesVariant, Test, TokenCase, TrackCase, Verdict,
+    };
+}

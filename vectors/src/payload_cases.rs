@@ -1,0 +1,135 @@
+//! Tests of payloads and tokens: the whole way from a device's bytes to card data.
+
+use dukpt::{KeyStore, KsnPrefix};
+use p2pe_crypto::{
+    CardData, Decryptor, Device, Devices, Entry, Error, MerchantId, Pan, Payload, PayloadError, Tokenizer, TrackNumber,
+};
+
+use crate::{
+    conformance::Attempt,
+    dukpt_cases::key_id,
+    file::{DeviceEntry, Encoding, ExpectedCard, ExpectedFrame, Hex, PayloadCase, TokenCase, TrackCase},
+};
+
+pub(crate) fn payload<S: KeyStore>(store: &S, case: &PayloadCase) -> Attempt {
+    let bytes = match case.encoding {
+        Encoding::Ascii => Ok(case.payload.as_bytes().to_vec()),
+        Encoding::Hex => hex::decode(&case.payload),
+    };
+    let Ok(bytes) = bytes else { return Attempt::Broken("the payload is not hex".into()) };
+    let payload = match Payload::parse(&bytes) {
+        Ok(payload) => payload,
+        Err(error) => return refused(error),
+    };
+    if let Some(what) = case.frame.as_ref().and_then(|expected| frame_difference(&payload, expected)) {
+        return Attempt::Differs(what);
+    }
+    decrypt(store, &payload, case.device.as_ref(), case.card.as_ref())
+}
+
+pub(crate) fn track<S: KeyStore>(store: &S, case: &TrackCase) -> Attempt {
+    let ciphertexts: Vec<&[u8]> = case.tracks.iter().map(|track| &track.0[..]).collect();
+    match Payload::from_tracks(&case.ksn.0, &ciphertexts) {
+        Ok(payload) => decrypt(store, &payload, case.device.as_ref(), case.card.as_ref()),
+        Err(error) => refused(error),
+    }
+}
+
+pub(crate) fn token<S: KeyStore>(store: &S, case: &TokenCase) -> Attempt {
+    let pan = match Pan::new(case.pan.as_bytes()) {
+        Ok(pan) => pan,
+        Err(error) => return Attempt::error(error.code()),
+    };
+    let merchant = match MerchantId::new(&case.merchant) {
+        Ok(merchant) => merchant,
+        Err(error) => return Attempt::error(error.code()),
+    };
+    let key = match key_id(&case.key) {
+        Ok(key) => key,
+        Err(broken) => return broken,
+    };
+    match Tokenizer::new(store, key).token(&merchant, &pan) {
+        Ok(token) if case.token.as_deref() == Some(&token.to_string()) => Attempt::AsExpected,
+        Ok(_) => Attempt::Differs("the token differs".into()),
+        Err(error) => error.into(),
+    }
+}
+
+fn refused(error: PayloadError) -> Attempt {
+    Attempt::Error { code: error.code(), at_parse: true }
+}
+
+fn decrypt<S: KeyStore>(
+    store: &S,
+    payload: &Payload,
+    device: Option<&DeviceEntry>,
+    expected: Option<&ExpectedCard>,
+) -> Attempt {
+    // Without a device the key is not public: the layout was all there is to test.
+    let Some(device) = device else { return Attempt::AsExpected };
+    let devices = match devices(device) {
+        Ok(devices) => devices,
+        Err(broken) => return broken,
+    };
+    match Decryptor::new(store, devices).decrypt(payload) {
+        Ok(card) => match expected {
+            None => Attempt::AsExpected,
+            Some(expected) => match card_difference(&card, expected) {
+                None => Attempt::AsExpected,
+                Some(field) => Attempt::Differs(format!("the card's {field} differs")),
+            },
+        },
+        Err(Error::Payload(error)) => Attempt::error(error.code()),
+        Err(error) => Attempt::error(error.code()),
+    }
+}
+
+fn devices(device: &DeviceEntry) -> Result<Devices, Attempt> {
+    let profile: p2pe_crypto::DeviceProfile =
+        device.profile.parse().map_err(|_| Attempt::Broken(format!("no profile {}", device.profile)))?;
+    let prefix =
+        KsnPrefix::new(profile.scheme(), &device.ksn_prefix.0).map_err(|error| Attempt::Broken(error.to_string()))?;
+    let mut devices = Devices::new();
+    devices.insert(prefix, Device { base_key: key_id(&device.base_key)?, profile });
+    Ok(devices)
+}
+
+fn entry_name(entry: Entry) -> &'static str {
+    match entry {
+        Entry::Swiped => "swiped",
+        Entry::Keyed => "keyed",
+    }
+}
+
+fn frame_difference(payload: &Payload, expected: &ExpectedFrame) -> Option<String> {
+    let Payload::IdTech(frame) = payload else { return Some("the format differs".into()) };
+    let same_text = |found: Option<&[u8]>, text: &Option<String>| found == text.as_deref().map(str::as_bytes);
+    let same_bytes = |found: Option<&[u8]>, bytes: &Option<Hex>| found == bytes.as_ref().map(|hex| &hex.0[..]);
+    let fields = [
+        ("entry", entry_name(frame.entry()) == expected.entry),
+        ("KSN", frame.ksn().as_bytes() == expected.ksn.0),
+        ("serial number", same_text(frame.serial(), &expected.serial)),
+        ("lengths", frame.lengths() == expected.lengths),
+        ("masked copies", (0..3).all(|i| same_text(frame.masked(i), &expected.masked[i]))),
+        ("ciphertexts", (0..3).all(|i| same_bytes(frame.ciphertext(i), &expected.ciphertext[i]))),
+        ("extra data", same_text(frame.extra(), &expected.extra)),
+    ];
+    fields.iter().find(|(_, same)| !same).map(|(field, _)| format!("the frame's {field} differs"))
+}
+
+fn card_difference(card: &CardData, expected: &ExpectedCard) -> Option<&'static str> {
+    let track = |number| card.sensitive().track(number).map(|track| track.expose());
+    let fields = [
+        ("number", card.pan().expose() == expected.pan),
+        ("expiry", card.expiry().map(|expiry| expiry.to_string()) == expected.expiry),
+        ("name", card.name() == expected.name.as_deref()),
+        ("service code", card.service_code().map(|code| code.to_string()) == expected.service_code),
+        ("security code", card.sensitive().security_code().map(|c| c.expose()) == expected.security_code.as_deref()),
+        ("entry", entry_name(card.entry()) == expected.entry),
+        ("check digit", card.pan().luhn() == expected.luhn),
+        ("track 1", track(TrackNumber::One) == expected.tracks[0].as_deref()),
+        ("track 2", track(TrackNumber::Two) == expected.tracks[1].as_deref()),
+        ("track 3", track(TrackNumber::Three) == expected.tracks[2].as_deref()),
+    ];
+    fields.iter().find(|(_, same)| !same).map(|(field, _)| *field)
+}
