@@ -1,1 +1,27 @@
-//! The dukpt joint inside a PKCS#11 token: AES DUKPT wholly inside, TDES DUKPT as a hybrid
+#![doc = include_str!("../README.md")]
+
+mod check_value;
+mod direct;
+mod error;
+mod failure;
+mod import;
+mod inventory;
+mod key;
+mod kind;
+mod module;
+mod pin;
+mod selector;
+mod settings;
+mod store;
+mod token;
+mod uri;
+
+pub use error::OpenError;
+pub use inventory::KeyEntry;
+pub use key::Pkcs11Key;
+pub use pin::PinSource;
+pub use selector::TokenSelector;
+pub use settings::Settings;
+pub use store::Pkcs11Store;
+pub use token::{Token, TokenInfo};
+pub use uri::UriError;

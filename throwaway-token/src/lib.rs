@@ -1,1 +1,10 @@
-//! SoftHSM tokens in a temporary directory, for tests, benches and the demo
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod error;
+mod process;
+mod token;
+
+pub use error::Error;
+pub use process::{Process, isolated, isolated_with, reexec_with_token};
+pub use token::{ThrowawayToken, find_module};

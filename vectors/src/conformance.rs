@@ -57,7 +57,7 @@ pub fn run<S: KeyImport>(store: &mut S, files: &[VectorFile], lifetime: Lifetime
         }
         for test in &file.tests {
             let started = Instant::now();
-            let unusable = key_of(&test.case).and_then(|id| match keys.get(id) {
+            let unusable = test.case.key().and_then(|id| match keys.get(id) {
                 Some((_, Err(reason))) => Some(format!("key {id}: {reason}")),
                 _ => None,
             });
@@ -155,20 +155,6 @@ fn provide<S: KeyImport>(store: &mut S, key: &KeyEntry, lifetime: Lifetime) -> R
         Ok(stored) if stored.agrees(&computed) => Ok(()),
         Ok(_) => Err(format!("not imported ({refused}), and the stored key of that name has another check value")),
         Err(error) => Err(format!("not imported ({refused}), and no stored key confirmed ({error})")),
-    }
-}
-
-fn key_of(case: &Case) -> Option<&str> {
-    match case {
-        Case::Ksn(_) => None,
-        Case::TdesInitialKey(case) => Some(&case.key),
-        Case::TdesDataKey(case) => Some(&case.key),
-        Case::AesInitialKey(case) => Some(&case.key),
-        Case::AesDataKey(case) => Some(&case.key),
-        Case::Hmac(case) => Some(&case.key),
-        Case::Token(case) => Some(&case.key),
-        Case::Payload(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
-        Case::Track(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
     }
 }
 

@@ -191,6 +191,22 @@ pub enum Case {
 }
 
 impl Case {
+    /// The key that the test uses, by its id in the file.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Ksn(_) => None,
+            Self::TdesInitialKey(case) => Some(&case.key),
+            Self::TdesDataKey(case) => Some(&case.key),
+            Self::AesInitialKey(case) => Some(&case.key),
+            Self::AesDataKey(case) => Some(&case.key),
+            Self::Hmac(case) => Some(&case.key),
+            Self::Token(case) => Some(&case.key),
+            Self::Payload(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
+            Self::Track(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
+        }
+    }
+
     /// The `type` of the test.
     #[must_use]
     pub fn name(&self) -> &'static str {

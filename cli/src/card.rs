@@ -1,0 +1,110 @@
+//! `p2pe decrypt` and `p2pe tokenize`.
+
+use p2pe_config::{Access, Config, Store};
+use p2pe_crypto::{CardData, Decryptor, Entry, Form, MerchantId, Payload, Tokenizer, TrackNumber};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Decrypt, Global, Tokenize},
+    failure::Failure,
+    input, open,
+    output::{Output, table},
+};
+
+pub(crate) fn decrypt(global: &Global, args: &Decrypt, output: &Output) -> Result<(), Failure> {
+    let payload = input::payload(&args.payload)?;
+    let config = open::config(global)?;
+    let decryptor = decryptor(global, config)?;
+    let card = decryptor.decrypt(&payload)?;
+    let device = decryptor.device(&payload)?;
+    let mut rows = vec![
+        ("format", format_name(&payload)),
+        ("ksn", payload.ksn().to_string()),
+        ("profile", device.profile.to_string()),
+        ("base_key", device.base_key.to_string()),
+        ("keys_in", decryptor.custody(&payload).to_string()),
+    ];
+    rows.extend(shown(&card, args.reveal));
+    output.result(&object(&rows), || table(&rows))
+}
+
+pub(crate) fn tokenize(global: &Global, args: &Tokenize, output: &Output) -> Result<(), Failure> {
+    let merchant = MerchantId::new(&args.merchant).map_err(|error| Failure::usage(error, "correct --merchant"))?;
+    let payload = input::payload(&args.payload)?;
+    let config = open::config(global)?;
+    let Some(key) = config.token_key.clone() else {
+        return Err(Failure::config("no key for tokens is named", "add [tokens] with key = \"NAME\" to the settings"));
+    };
+    let decryptor = decryptor(global, config)?;
+    let card = decryptor.decrypt(&payload)?;
+    let token = Tokenizer::new(decryptor.store(), key).token(&merchant, card.pan())?;
+    let rows = [("token", token.to_string()), ("card", card.pan().to_string())];
+    output.result(&object(&rows), || table(&rows))
+}
+
+fn decryptor(global: &Global, config: Config) -> Result<Decryptor<Store>, Failure> {
+    let store = open::store(global, &config, Access::Use)?;
+    Ok(Decryptor::new(store, config.devices))
+}
+
+/// What a payload is called when it is shown.
+pub(crate) fn format_name(payload: &Payload) -> String {
+    match payload {
+        Payload::IdTech(frame) => {
+            let form = match frame.form() {
+                Form::Binary => "binary",
+                Form::Hex => "hex",
+                Form::Keyboard => "keyboard",
+            };
+            format!("ID TECH enhanced frame, {form} form, {}", entry_name(frame.entry()))
+        }
+        Payload::Tracks(tracks) => format!("raw track ciphertext, {} run(s)", tracks.encrypted().count()),
+        _ => "other".into(),
+    }
+}
+
+fn entry_name(entry: Entry) -> &'static str {
+    match entry {
+        Entry::Swiped => "swiped",
+        Entry::Keyed => "keyed",
+    }
+}
+
+/// The card's fields: masked, or all of them.
+fn shown(card: &CardData, reveal: bool) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("entry", entry_name(card.entry()).to_string()),
+        ("card", if reveal { card.pan().expose().to_string() } else { card.pan().to_string() }),
+        ("check_digit", if card.pan().luhn() { "right" } else { "wrong" }.to_string()),
+    ];
+    if let Some(expiry) = card.expiry() {
+        rows.push(("expiry", expiry.to_string()));
+    }
+    if let Some(code) = card.service_code() {
+        rows.push(("service_code", code.to_string()));
+    }
+    let sensitive = card.sensitive();
+    if !reveal {
+        if sensitive.security_code().is_some() {
+            rows.push(("security_code", "present".into()));
+        }
+        return rows;
+    }
+    if let Some(name) = card.name() {
+        rows.push(("name", name.to_string()));
+    }
+    if let Some(code) = sensitive.security_code() {
+        rows.push(("security_code", code.expose().to_string()));
+    }
+    let tracks = [("track1", TrackNumber::One), ("track2", TrackNumber::Two), ("track3", TrackNumber::Three)];
+    for (name, number) in tracks {
+        if let Some(track) = sensitive.track(number) {
+            rows.push((name, track.expose().to_string()));
+        }
+    }
+    rows
+}
+
+fn object(rows: &[(&str, String)]) -> Value {
+    rows.iter().map(|(name, value)| (name.to_string(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+}

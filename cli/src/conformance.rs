@@ -1,0 +1,110 @@
+//! `p2pe conformance`: vectors over the store, a table, and reports to file.
+
+use std::fs;
+
+use chrono::{SecondsFormat, Utc};
+use dukpt::Lifetime;
+use p2pe_config::{Access, Store};
+use p2pe_vectors::{Report, VectorFile, run as run_vectors};
+use serde_json::json;
+
+use crate::{
+    args::{Conformance, Global},
+    failure::Failure,
+    junit, open,
+    output::Output,
+};
+
+pub(crate) fn run(global: &Global, args: &Conformance, output: &Output) -> Result<(), Failure> {
+    let files = files(args)?;
+    let config = open::config(global)?;
+    let (access, lifetime) = match args.token_objects {
+        true => (Access::Admin, Lifetime::Permanent),
+        false => (Access::Use, Lifetime::Session),
+    };
+    let mut store = open::store(global, &config, access)?;
+    let report = report(&mut store, &files, lifetime);
+    if let Some(path) = &args.report_json {
+        let text = serde_json::to_string_pretty(&report).map_err(Failure::output)?;
+        fs::write(path, text + "\n").map_err(Failure::output)?;
+    }
+    if let Some(path) = &args.report_junit {
+        fs::write(path, junit::write(&report)?).map_err(Failure::output)?;
+    }
+    output.result(&json!(report), || table(&report))?;
+    verdict(&report)
+}
+
+/// Runs vectors and puts the report together.
+pub(crate) fn report(store: &mut Store, files: &[VectorFile], lifetime: Lifetime) -> Report {
+    let results = run_vectors(store, files, lifetime);
+    let tool = concat!("p2pe ", env!("CARGO_PKG_VERSION")).to_string();
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    Report::new(tool, time, store.describe(), files, results)
+}
+
+/// Passes if something ran and nothing failed.
+pub(crate) fn verdict(report: &Report) -> Result<(), Failure> {
+    let summary = report.summary;
+    if summary.failed > 0 {
+        return Err(Failure::new(
+            9,
+            "conformance_failed",
+            format!("{} of {} tests failed", summary.failed, report.cases.len()),
+            "see the reasons in the table; p2pe selftest shows which mechanism is at fault",
+        ));
+    }
+    if summary.passed == 0 {
+        return Err(Failure::new(
+            9,
+            "conformance_empty",
+            "no test was run",
+            "the store refused the test keys: store them in the token under the names of the file, and run again",
+        ));
+    }
+    Ok(())
+}
+
+fn files(args: &Conformance) -> Result<Vec<VectorFile>, Failure> {
+    let unreadable = |error| Failure::config(error, "vectors/schema.json describes the files");
+    if args.vectors.is_empty() {
+        return VectorFile::builtin().map_err(unreadable);
+    }
+    let mut files = Vec::new();
+    for path in &args.vectors {
+        files.extend(VectorFile::load(path).map_err(unreadable)?);
+    }
+    Ok(files)
+}
+
+fn table(report: &Report) -> String {
+    let mut text: String = report.store.iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect();
+    text += &format!("{:<13} {}\n{:<13} {}\n\n", "tool", report.tool, "time", report.time);
+    text += &format!("{:<28} {:<17} {:>6} {:>6} {:>7}\n", "vectors", "type", "passed", "failed", "skipped");
+    let mut rows: Vec<(&str, &str, [usize; 3])> = Vec::new();
+    for case in &report.cases {
+        let at = rows.iter().position(|(file, kind, _)| (*file, *kind) == (&case.file, case.kind));
+        let at = at.unwrap_or_else(|| {
+            rows.push((&case.file, case.kind, [0; 3]));
+            rows.len() - 1
+        });
+        let column = match case.outcome {
+            "passed" => 0,
+            "failed" => 1,
+            _ => 2,
+        };
+        rows[at].2[column] += 1;
+    }
+    for (file, kind, [passed, failed, skipped]) in rows {
+        text += &format!("{file:<28} {kind:<17} {passed:>6} {failed:>6} {skipped:>7}\n");
+    }
+    let summary = report.summary;
+    text += &format!("{:<46} {:>6} {:>6} {:>7}\n", "all", summary.passed, summary.failed, summary.skipped);
+    for case in report.cases.iter().filter(|case| case.outcome != "passed") {
+        text += &format!("\n{} {} {}: {}", case.outcome, case.file, case.id, case.reason.as_deref().unwrap_or(""));
+    }
+    if report.summary.passed < report.cases.len() {
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,110 @@
+//! What went wrong, the exit code it has, and what to do next.
+
+use dukpt::KeyError;
+use p2pe_config::ConfigError;
+use p2pe_crypto::{Error, PayloadError};
+use pkcs11_backend::OpenError;
+
+/// A command that did not succeed.
+pub(crate) struct Failure {
+    pub(crate) exit: u8,
+    /// Stable name of what went wrong.
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: &'static str,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: u8, code: &'static str, message: impl ToString, hint: &'static str) -> Self {
+        Self { exit, code, message: message.to_string(), hint }
+    }
+
+    pub(crate) fn usage(message: impl ToString, hint: &'static str) -> Self {
+        Self::new(2, "usage", message, hint)
+    }
+
+    pub(crate) fn output(error: impl ToString) -> Self {
+        Self::new(1, "output", error, "check that the place can be written to")
+    }
+
+    pub(crate) fn config(message: impl ToString, hint: &'static str) -> Self {
+        Self::new(3, "config", message, hint)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Open(error) => error.into(),
+            ConfigError::Key(error) => error.into(),
+            error => Self::config(error, "correct the settings; p2pe --help shows an example"),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let hint = match &error {
+            OpenError::ModuleNotFound(_) => {
+                "install the HSM's PKCS#11 module (SoftHSM: apt install softhsm2), or correct the path"
+            }
+            OpenError::ModuleNotLoadable { .. } => "the path must name a PKCS#11 module of this machine's architecture",
+            OpenError::TokenNotFound { .. } => {
+                "correct the label, or initialise the token; SoftHSM finds its tokens through $SOFTHSM2_CONF"
+            }
+            OpenError::WrongPin => "check the PIN before trying again: tokens lock after a few wrong ones",
+            OpenError::PinLocked => "the security officer must reset the PIN",
+            OpenError::PinVariable(_) | OpenError::PinFile { .. } | OpenError::PinEmpty | OpenError::PinPrompt(_) => {
+                "give the PIN with --pin-file, --pin-env or the pin setting"
+            }
+            _ => "check that the HSM is up and has a free session",
+        };
+        Self::new(8, "token_open", error, hint)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let hint = match &error {
+            KeyError::NotFound(_) => "import it with p2pe keys import, or correct base_key or key in the settings",
+            KeyError::AlreadyExists(_) => "choose another name, or delete the old key first",
+            KeyError::NotPermitted => "the key is of another kind or size than the profile says; see p2pe keys list",
+            KeyError::Unsupported(_) => "this token cannot do it; see p2pe selftest",
+            KeyError::UnsafeAttribute { .. } => {
+                "import the key again with p2pe keys import, or set allow_unsafe_keys = true while you migrate"
+            }
+            _ => "look up the return code in the HSM's manual; see p2pe selftest",
+        };
+        Self::new(7, error.code(), &error, hint)
+    }
+}
+
+impl From<PayloadError> for Failure {
+    fn from(error: PayloadError) -> Self {
+        let (exit, hint) = match error {
+            PayloadError::ClearAccountData => (5, "wipe every copy of this payload and have the device checked"),
+            PayloadError::Truncated => (4, "read the payload to its end"),
+            PayloadError::MissingStxNibble => (4, "put a 0 in front"),
+            PayloadError::NotEncrypted => (4, "set the device to encrypt (security level 3 and encryption on)"),
+            PayloadError::CiphertextLength => (4, "pass the ciphertext of each track by itself, in hex"),
+            PayloadError::Unsupported(_) => (4, "set the device to plain enhanced output, or wait for a later version"),
+            _ => (4, "pass on exactly what the device sent, with no character changed"),
+        };
+        Self::new(exit, error.code(), error, hint)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let hint = match error {
+            Error::Payload(error) => return error.into(),
+            Error::Key(error) => return error.into(),
+            Error::UnknownDevice(_) => {
+                return Self::new(3, error.code(), error, "add a [[device]] table for this KSN prefix");
+            }
+            Error::ProfileMismatch(_) => return Self::new(3, error.code(), error, "correct the device's profile"),
+            _ => "check base key (its check value), profile (data or pin key, tdes or aes) and KSN, in this order",
+        };
+        Self::new(6, error.code(), error, hint)
+    }
+}

@@ -1,0 +1,187 @@
+//! `p2pe keys`: the key ceremony and the inventory.
+
+use std::{fs, path::Path};
+
+use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
+use p2pe_config::{Access, Store};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::{
+    args::{Global, Import, Keys},
+    failure::Failure,
+    open,
+    output::Output,
+};
+
+pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), Failure> {
+    let config = open::config(global)?;
+    match args {
+        // The components are put together before the token is opened: a typing mistake costs no session.
+        Keys::Import(args) => {
+            let id = key_id(&args.id)?;
+            let ceremony = Ceremony::hold(args, output)?;
+            let mut store = token(global, &config)?;
+            store.import(&id, &ceremony.key, Lifetime::Permanent)?;
+            ceremony.report(&id, output)
+        }
+        Keys::Generate { id } => {
+            let id = key_id(id)?;
+            let mut store = token(global, &config)?;
+            let token = store.token().map_err(no_token)?;
+            token.generate_hmac(&id)?;
+            let check_value = token.check_value(&id)?.to_string();
+            let value = json!({ "id": id.as_str(), "kind": "hmac", "check_value": check_value });
+            output.result(&value, || format!("{id} made inside the token, hmac, check value {check_value}\n"))
+        }
+        Keys::List => {
+            let mut store = token(global, &config)?;
+            list(&mut store, output)
+        }
+        Keys::Delete { id, yes } => {
+            let id = key_id(id)?;
+            if !yes {
+                return Err(Failure::usage(
+                    format!("deleting {id} cannot be undone, and what was encrypted under it stays encrypted"),
+                    "repeat the command with --yes",
+                ));
+            }
+            let mut store = token(global, &config)?;
+            store.token().map_err(no_token)?.delete(&id)?;
+            output.result(&json!({ "deleted": id.as_str() }), || format!("{id} deleted\n"))
+        }
+    }
+}
+
+fn token(global: &Global, config: &p2pe_config::Config) -> Result<Store, Failure> {
+    let mut store = open::store(global, config, Access::Admin)?;
+    store.token().map_err(no_token)?;
+    Ok(store)
+}
+
+fn no_token(error: p2pe_config::TokenError) -> Failure {
+    Failure::usage(error, "keys are kept in a PKCS#11 token: use --store pkcs11 with --module and --token")
+}
+
+fn key_id(id: &str) -> Result<KeyId, Failure> {
+    KeyId::new(id).map_err(|error| Failure::usage(error, "correct --id"))
+}
+
+/// A key put together from its components, with the check values that were shown.
+struct Ceremony {
+    key: KeyMaterial,
+    components: Vec<CheckValue>,
+}
+
+impl Ceremony {
+    fn hold(args: &Import, output: &Output) -> Result<Self, Failure> {
+        let expected = args.check_value.as_deref().map(str::parse::<CheckValue>).transpose();
+        let expected = expected.map_err(|error| Failure::usage(error, "correct --check-value"))?;
+        let count =
+            if args.component_file.is_empty() { usize::from(args.components) } else { args.component_file.len() };
+        let mut bytes = Vec::with_capacity(count);
+        let mut components = Vec::with_capacity(count);
+        for number in 1..=count {
+            let component = match args.component_file.get(number - 1) {
+                Some(path) => component_from_file(path)?,
+                None => component_typed_in(number, count)?,
+            };
+            let check_value = KeyMaterial::new(&args.kind, &component).map_err(malformed)?.check_value();
+            output.note(&format!("component {number} of {count}: check value {check_value}"))?;
+            bytes.push(component);
+            components.push(check_value);
+        }
+        let parts: Vec<&[u8]> = bytes.iter().map(|part| part.as_slice()).collect();
+        let key = KeyMaterial::from_components(&args.kind, &parts).map_err(malformed)?;
+        if let Some(expected) = expected {
+            let cmac = key.cmac_check_value().is_some_and(|value| value.agrees(&expected));
+            if !cmac && !key.check_value().agrees(&expected) {
+                return Err(Failure::usage(
+                    format!("the key's check value is {}, not {expected}: nothing was stored", key.check_value()),
+                    "one component is wrong: compare the check values of the components with the custodians' forms",
+                ));
+            }
+        }
+        Ok(Self { key, components })
+    }
+
+    fn report(&self, id: &KeyId, output: &Output) -> Result<(), Failure> {
+        let kind = self.key.kind().name();
+        let check_value = self.key.check_value().to_string();
+        let cmac = self.key.cmac_check_value().map(|value| value.to_string());
+        let components: Vec<Value> = self.components.iter().map(|value| json!(value.to_string())).collect();
+        let value = json!({
+            "id": id.as_str(), "kind": kind, "check_value": check_value, "check_value_cmac": cmac, "components": components,
+        });
+        output.result(&value, || {
+            let cmac = cmac.map(|value| format!(", CMAC {value}")).unwrap_or_default();
+            format!("{id} stored in the token, {kind}, check value {check_value}{cmac}\n")
+        })
+    }
+}
+
+fn malformed(error: dukpt::MaterialError) -> Failure {
+    Failure::usage(error, "a component is as long as the key, in hex digits")
+}
+
+fn component_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let text = Zeroizing::new(fs::read(path).map_err(|error| {
+        Failure::usage(format!("cannot read {}: {error}", path.display()), "correct --component-file")
+    })?);
+    component(&text)
+}
+
+fn component_typed_in(number: usize, count: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let typed = rpassword::prompt_password(format!("component {number} of {count} (hex, not shown): "));
+    let typed = typed.map_err(|error| {
+        Failure::usage(
+            format!("cannot ask for a component: {error}"),
+            "run this at a terminal, or use --component-file",
+        )
+    })?;
+    component(Zeroizing::new(typed).as_bytes())
+}
+
+/// Hex digits with white space anywhere between them.
+fn component(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    p2pe_config::key_from_hex(text)
+        .ok_or_else(|| Failure::usage("a component is not hex digits", "correct it; it is not shown here"))
+}
+
+fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
+    let entries = store.token().map_err(no_token)?.list()?;
+    let rows: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "id": entry.id.to_string(),
+                "kind": entry.kind.map(kind_name),
+                "permanent": entry.permanent,
+                "generated": entry.generated,
+                "check_value": entry.check_value.map(|value| value.to_string()),
+                "problems": entry.problems,
+            })
+        })
+        .collect();
+    output.result(&json!({ "keys": rows }), || {
+        let mut text = format!("{:<24} {:<13} {:<6} {:<9} problems\n", "id", "kind", "check", "origin");
+        for entry in &entries {
+            let kind = entry.kind.map(kind_name).unwrap_or_else(|| "unknown".into());
+            let check = entry.check_value.map(|value| value.to_string()).unwrap_or_else(|| "-".into());
+            let origin = if entry.generated { "generated" } else { "imported" };
+            text += &format!(
+                "{:<24} {kind:<13} {check:<6} {origin:<9} {}\n",
+                entry.id.to_string(),
+                entry.problems.join(", ")
+            );
+        }
+        text
+    })
+}
+
+fn kind_name(kind: dukpt::KeyKind) -> String {
+    match kind {
+        dukpt::KeyKind::AesBase(size) => format!("aes-base {}", size.length() * 8),
+        kind => kind.name().into(),
+    }
+}

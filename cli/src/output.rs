@@ -1,0 +1,52 @@
+//! Printing: lines for people, JSON for programs, failures on standard error.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// Where results go.
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a result: `value` as JSON, or `text`.
+    pub(crate) fn result(&self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        let line = if self.json { format!("{value:#}\n") } else { text() };
+        io::stdout().write_all(line.as_bytes()).map_err(Failure::output)
+    }
+
+    /// Says what is being done, to people only.
+    pub(crate) fn note(&self, line: &str) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        writeln!(io::stdout(), "{line}").map_err(Failure::output)
+    }
+
+    /// Reports a failure and gives its exit code.
+    pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
+        let Failure { exit, code, message, hint } = failure;
+        if self.json {
+            let error = json!({ "error": { "code": code, "message": message, "hint": hint, "exit": exit } });
+            // If even this cannot be written, the exit code still tells.
+            let _ = writeln!(io::stdout(), "{error:#}");
+        }
+        let _ = writeln!(io::stderr(), "error: {message}\n next: {hint}");
+        ExitCode::from(*exit)
+    }
+}
+
+/// Lines of `name  value`.
+pub(crate) fn table(rows: &[(&str, String)]) -> String {
+    rows.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+}

@@ -1,0 +1,175 @@
+//! One store type over memory and token, for programs that choose at run time.
+
+use std::{collections::BTreeMap, fs};
+
+use dukpt::{
+    CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryKey, MemoryStore,
+    Scheme, aes, tdes,
+};
+use pkcs11_backend::{Pkcs11Key, Pkcs11Store, Token, TokenInfo};
+use zeroize::Zeroizing;
+
+use crate::{ConfigError, KeyFile, StoreSettings};
+
+/// An open key store.
+#[expect(missing_debug_implementations, reason = "may hold clear keys")]
+pub enum Store {
+    /// Keys in memory.
+    Memory(MemoryStore),
+    /// Keys in a PKCS#11 token, and which token it is.
+    Pkcs11(Box<Pkcs11Store>, Box<TokenInfo>),
+}
+
+/// What a token's session may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Use keys; make session objects.
+    Use,
+    /// Also make and delete permanent keys.
+    Admin,
+}
+
+/// A permanent key was asked of a store that has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the memory store keeps no keys; name a token in the configuration or with --module and --token")]
+pub struct TokenError;
+
+impl Store {
+    /// Opens a store.
+    ///
+    /// # Errors
+    /// [`ConfigError::Open`] for a token; [`ConfigError::Read`], [`ConfigError::KeyFile`] and
+    /// [`ConfigError::Material`] for the key files of a memory store.
+    pub fn open(settings: &StoreSettings, access: Access) -> Result<Self, ConfigError> {
+        match settings {
+            StoreSettings::Memory(files) => {
+                let mut store = MemoryStore::new();
+                for file in files {
+                    store.import(&file.id, &read_key(file)?, Lifetime::Session)?;
+                }
+                Ok(Self::Memory(store))
+            }
+            StoreSettings::Pkcs11(settings) => {
+                let token = Token::open(settings)?;
+                let store = match access {
+                    Access::Use => token.store()?,
+                    Access::Admin => token.admin()?,
+                };
+                Ok(Self::Pkcs11(Box::new(store), Box::new(token.info().clone())))
+            }
+        }
+    }
+
+    /// The token behind it, for key ceremonies.
+    ///
+    /// # Errors
+    /// [`TokenError`] for the memory store.
+    pub fn token(&mut self) -> Result<&mut Pkcs11Store, TokenError> {
+        match self {
+            Self::Memory(_) => Err(TokenError),
+            Self::Pkcs11(store, _) => Ok(store),
+        }
+    }
+
+    /// Which store this is, for reports.
+    #[must_use]
+    pub fn describe(&self) -> BTreeMap<String, String> {
+        let fields: Vec<(&str, String)> = match self {
+            Self::Memory(_) => vec![("kind", "memory".into())],
+            Self::Pkcs11(_, info) => vec![
+                ("kind", "pkcs11".into()),
+                ("module", info.module.display().to_string()),
+                ("library", format!("{} {}", info.library, info.library_version)),
+                ("token", info.label.clone()),
+                ("manufacturer", info.manufacturer.clone()),
+                ("model", info.model.clone()),
+                ("serial", info.serial.clone()),
+                ("firmware", info.firmware.clone()),
+                ("hardware", info.hardware.clone()),
+            ],
+        };
+        fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    }
+}
+
+fn read_key(file: &KeyFile) -> Result<KeyMaterial, ConfigError> {
+    let text = Zeroizing::new(fs::read(&file.path).map_err(|error| ConfigError::Read(file.path.clone(), error))?);
+    let bytes = key_from_hex(&text).ok_or_else(|| ConfigError::KeyFile(file.path.clone()))?;
+    KeyMaterial::new(&file.kind, &bytes).map_err(|error| ConfigError::Material(file.path.clone(), error))
+}
+
+/// Reads a key or a component from hex digits with white space anywhere between them. Every buffer is wiped. `None` if
+/// there is anything else.
+#[must_use]
+pub fn key_from_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));
+    digits.extend(text.iter().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut bytes = Zeroizing::new(vec![0; digits.len() / 2]);
+    hex::decode_to_slice(&*digits, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// A key of a [`Store`].
+#[expect(missing_debug_implementations, reason = "may hold a clear key")]
+pub enum StoreKey<'s> {
+    /// In memory.
+    Memory(MemoryKey<'s>),
+    /// In a token.
+    Pkcs11(Pkcs11Key<'s>),
+}
+
+/// Passes a call on to whichever store or key it is.
+macro_rules! either {
+    ($type:tt, $self:expr, $inner:ident => $call:expr) => {
+        match $self {
+            $type::Memory($inner, ..) => $call,
+            $type::Pkcs11($inner, ..) => $call,
+        }
+    };
+}
+
+impl KeyStore for Store {
+    type Key<'s> = StoreKey<'s>;
+
+    fn key(&self, id: &KeyId) -> Result<StoreKey<'_>, KeyError> {
+        match self {
+            Self::Memory(store) => store.key(id).map(StoreKey::Memory),
+            Self::Pkcs11(store, _) => store.key(id).map(StoreKey::Pkcs11),
+        }
+    }
+
+    fn custody(&self, scheme: Scheme) -> Custody {
+        either!(Self, self, store => store.custody(scheme))
+    }
+}
+
+impl KeyImport for Store {
+    fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError> {
+        either!(Self, self, store => store.import(id, material, lifetime))
+    }
+
+    fn check_value(&self, id: &KeyId) -> Result<CheckValue, KeyError> {
+        either!(Self, self, store => store.check_value(id))
+    }
+}
+
+impl Key for StoreKey<'_> {
+    fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError> {
+        match self {
+            Self::Memory(key) => key.derive(step).map(Self::Memory),
+            Self::Pkcs11(key) => key.derive(step).map(Self::Pkcs11),
+        }
+    }
+
+    fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
+        either!(Self, self, key => key.tdes_initial_key(ksn))
+    }
+
+    fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        either!(Self, self, key => key.decrypt_cbc(iv, data))
+    }
+
+    fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {
+        either!(Self, self, key => key.hmac_sha256(data))
+    }
+}

@@ -1,0 +1,211 @@
+//! Every type that holds a key wipes it: no block of memory is given back with the key still in it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod canary;
+
+use canary::{Seen, present, watch};
+use dukpt::{Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryStore, aes, tdes};
+
+const WIPED: Seen = Seen { held: true, leaks: 0 };
+
+const TDES_BASE: &str = "0123456789ABCDEFFEDCBA9876543210";
+const TDES_INITIAL: &str = "6AC292FAA1315B4D858AB3A3D7D5933A";
+const AES_BASE: &str = "FEDCBA9876543210F1F1F1F1F1F1F1F1";
+const AES_INITIAL: &str = "1273671EA26AC29AFA4D1084127652A1";
+const AES_DATA: &str = "0FA8F1F0A2DD7B1005A862D77CDED698";
+
+fn hex<const N: usize>(digits: &str) -> [u8; N] {
+    core::array::from_fn(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap())
+}
+
+fn id() -> KeyId {
+    KeyId::new("key").unwrap()
+}
+
+fn store(kind: &str, key: &[u8]) -> MemoryStore {
+    let mut store = MemoryStore::new();
+    store.import(&id(), &KeyMaterial::new(kind, key).unwrap(), Lifetime::Session).unwrap();
+    store
+}
+
+fn tdes_ksn() -> tdes::Ksn {
+    tdes::Ksn::try_from(&hex::<10>("FFFF9876543210EFF801")[..]).unwrap()
+}
+
+fn aes_ksn() -> aes::Ksn {
+    aes::Ksn::try_from(&hex::<12>("123456789012345600000007")[..]).unwrap()
+}
+
+fn suite() -> aes::Suite {
+    aes::Suite::new(aes::KeyType::Aes128, aes::KeyType::Aes128, aes::DataUsage::Encrypt).unwrap()
+}
+
+/// The guard itself: it must catch what is not wiped.
+#[test]
+fn the_canary_sings() {
+    let secret = hex::<16>(TDES_BASE);
+    assert_eq!(watch(&secret, || secret.to_vec()), Seen { held: true, leaks: 1 }, "dropped unwiped");
+    assert_eq!(watch(&secret, || Box::new([secret, secret])), Seen { held: true, leaks: 1 }, "in a box, twice");
+    let grown = watch(&secret, || {
+        let mut bytes = secret.to_vec();
+        bytes.reserve_exact(100_000);
+        bytes.fill(0);
+        bytes
+    });
+    assert_eq!(grown, Seen { held: false, leaks: 1 }, "left behind by a move");
+    assert_eq!(watch(&secret, || vec![0u8; 64]), Seen { held: false, leaks: 0 }, "no false alarm");
+    assert_eq!(watch(&secret, || secret[1..].to_vec()), Seen { held: false, leaks: 0 }, "not the whole secret");
+    // An inline secret that is not wiped is found as well: `watch` puts the value on the heap.
+    assert_eq!(watch(&secret, || secret), Seen { held: true, leaks: 1 });
+    assert!(!present(), "nothing is watched outside of a watch");
+}
+
+#[test]
+fn key_material() {
+    for (kind, key) in [
+        ("tdes-base", &hex::<16>(TDES_BASE)[..]),
+        ("aes-base", &hex::<16>(AES_BASE)),
+        ("hmac", &[0xA5, 0x17, 0x99, 0x42].repeat(16)),
+    ] {
+        assert_eq!(watch(key, || KeyMaterial::new(kind, key).unwrap()), WIPED, "{kind}");
+        let check_values = watch(key, || {
+            let material = KeyMaterial::new(kind, key).unwrap();
+            (material.check_value(), material.cmac_check_value())
+        });
+        assert_eq!(check_values.leaks, 0, "{kind}");
+    }
+    let key = hex::<16>(TDES_BASE);
+    assert_eq!(watch(&key, || KeyMaterial::new("aes", &key).err()).leaks, 0, "refused");
+}
+
+#[test]
+fn components_and_their_sum() {
+    let key = hex::<16>(TDES_BASE);
+    let (one, two) = ([0x5A; 16], [0xC3; 16]);
+    let three: [u8; 16] = core::array::from_fn(|i| key[i] ^ one[i] ^ two[i]);
+    let together = || KeyMaterial::from_components("tdes-base", &[&three, &one, &two]).unwrap();
+    assert_eq!(watch(&key, together), WIPED);
+    // The first component is where the sum begins.
+    assert_eq!(watch(&three, together), Seen { held: false, leaks: 0 });
+    let partial: [u8; 16] = core::array::from_fn(|i| three[i] ^ one[i]);
+    assert_eq!(watch(&partial, together), Seen { held: false, leaks: 0 });
+    let refused = || KeyMaterial::from_components("aes", &[&three, &one, &two]).err();
+    assert_eq!(watch(&key, refused).leaks, 0);
+}
+
+#[test]
+fn tdes_variant() {
+    let key = hex::<16>(TDES_BASE);
+    let mask = hex::<16>("C0C0C0C000000000C0C0C0C000000000");
+    let variant: [u8; 16] = core::array::from_fn(|i| key[i] ^ mask[i]);
+    let material = KeyMaterial::new("tdes-base", &key).unwrap();
+    assert_eq!(watch(&variant, || material.tdes_variant().unwrap()), WIPED);
+}
+
+#[test]
+fn memory_store() {
+    let key = hex::<16>(TDES_BASE);
+    assert_eq!(watch(&key, || store("tdes-base", &key)), WIPED);
+    // A second key under the name is refused and not kept.
+    let other = hex::<16>(AES_BASE);
+    let refused = watch(&other, || {
+        let mut store = store("tdes-base", &key);
+        let material = KeyMaterial::new("aes-base", &other).unwrap();
+        assert_eq!(store.import(&id(), &material, Lifetime::Session), Err(KeyError::AlreadyExists(id())));
+        drop(material);
+        store
+    });
+    assert_eq!(refused, Seen { held: false, leaks: 0 });
+    // So is a store that moves, with more keys than one node of its map has room for.
+    let many = watch(&key, || {
+        let mut store = store("tdes-base", &key);
+        for i in 0..50 {
+            let name = KeyId::new(&format!("{i}")).unwrap();
+            store.import(&name, &KeyMaterial::new("aes-base", &other).unwrap(), Lifetime::Session).unwrap();
+        }
+        vec![store]
+    });
+    assert_eq!(many, WIPED);
+}
+
+#[test]
+fn derived_aes_keys() {
+    let store = store("aes-base", &hex::<16>(AES_BASE));
+    let base_key = store.key(&id()).unwrap();
+    let initial_key = || base_key.derive(&aes_ksn().initial_key(suite())).unwrap();
+    assert_eq!(watch(&hex::<16>(AES_INITIAL), initial_key), WIPED);
+
+    let data_key = || aes::DataKey::derive(&base_key, &aes_ksn(), suite()).unwrap();
+    assert_eq!(watch(&hex::<16>(AES_DATA), data_key), WIPED);
+    assert_eq!(watch(&hex::<16>(AES_INITIAL), data_key), Seen { held: false, leaks: 0 }, "gone with its children");
+    let used = || {
+        let key = data_key();
+        key.decrypt_cbc(&[0; 16], &mut [0; 32]).unwrap();
+        assert_eq!(key.decrypt_cbc(&[0; 16], &mut [0; 31]), Err(KeyError::BadLength));
+        key
+    };
+    assert_eq!(watch(&hex::<16>(AES_DATA), used), WIPED);
+}
+
+/// A 192-bit key takes two blocks of cipher output: the 8 bytes behind the key are wiped too.
+#[test]
+fn derived_aes_keys_of_all_sizes() {
+    use ::aes::{
+        Aes192,
+        cipher::{BlockCipherEncrypt, KeyInit},
+    };
+    let base = [0x11; 24];
+    let store = store("aes-base", &base);
+    let suite = aes::Suite::new(aes::KeyType::Aes192, aes::KeyType::Aes192, aes::DataUsage::Both).unwrap();
+    let step = aes_ksn().initial_key(suite);
+    let mut key = step.data().to_vec();
+    for block in key.as_chunks_mut::<16>().0 {
+        Aes192::new(&base.into()).encrypt_block(block.into());
+    }
+    let base_key = store.key(&id()).unwrap();
+    assert_eq!(watch(&key[..24], || base_key.derive(&step).unwrap()), WIPED);
+    assert_eq!(watch(&key[16..], || base_key.derive(&step).unwrap()), WIPED);
+}
+
+#[test]
+fn tdes_keys() {
+    let store = store("tdes-base", &hex::<16>(TDES_BASE));
+    let base_key = store.key(&id()).unwrap();
+    let initial_key = || base_key.tdes_initial_key(&tdes_ksn()).unwrap();
+    assert_eq!(watch(&hex::<16>(TDES_INITIAL), initial_key), WIPED);
+
+    for (variant, key) in [
+        (tdes::Variant::DataRequest, "EBC9A12BDFAFC470E00ECA54611BE5C9"),
+        (tdes::Variant::DataResponse, "C33928748DB4C31EB98BDAA6FC5A528F"),
+        (tdes::Variant::Pin, "5BEE92627E9782A3911BF619DF72CAC4"),
+    ] {
+        let data_key = || tdes::DataKey::derive(&initial_key(), &tdes_ksn(), variant).unwrap();
+        assert_eq!(watch(&hex::<16>(key), data_key), WIPED, "{variant:?}");
+        for cipher in [tdes::Cipher::Tdes, tdes::Cipher::Aes128] {
+            let used = || {
+                let key = data_key();
+                key.decrypt_cbc(cipher, &[0; 16], &mut [0; 32]).unwrap();
+                key
+            };
+            assert_eq!(watch(&hex::<16>(key), used), WIPED, "{variant:?} {cipher:?}");
+        }
+        assert_eq!(watch(&hex::<16>(TDES_INITIAL), data_key), Seen { held: false, leaks: 0 }, "the parent");
+        // The transaction key, before any variant.
+        assert_eq!(watch(&hex::<16>("5BEE92627E97825C911BF619DF72CA3B"), data_key), Seen { held: false, leaks: 0 });
+    }
+}
+
+/// A token that fails in the middle of handing out an initial key.
+#[test]
+fn half_of_an_initial_key() {
+    let half = hex::<8>("6AC292FAA1315B4D");
+    let failed = watch(&half, || {
+        let key = tdes::InitialKey::try_filled(|key| {
+            key[..8].copy_from_slice(&half);
+            assert!(present());
+            Err(KeyError::Device { function: "C_Encrypt", code: 5 })
+        });
+        key.err().unwrap()
+    });
+    assert_eq!(failed, Seen { held: false, leaks: 0 });
+}

@@ -1,0 +1,50 @@
+//! Check values that the token computes itself: three bytes by which people recognise a key.
+
+use cryptoki_sys::{CKA_CHECK_VALUE, CKA_VALUE};
+use dukpt::{CheckValue, KeyKind};
+
+use crate::{
+    Pkcs11Store,
+    direct::{Direct, Object},
+    failure::Failure,
+    kind,
+};
+
+impl Pkcs11Store {
+    /// The check value of a key of this kind; `None` where the token cannot tell.
+    pub(crate) fn check_value_of(
+        &self,
+        direct: &Direct<'_>,
+        kind: KeyKind,
+        object: Object,
+    ) -> Result<Option<CheckValue>, Failure> {
+        match kind {
+            KeyKind::TdesBase => {
+                let mut block = [0; 8];
+                direct.encrypt_des3(object, [0; 8], &mut block)?;
+                Ok(CheckValue::legacy(&block))
+            }
+            KeyKind::Hmac => Ok(CheckValue::legacy(&direct.hmac_sha256(object, &[])?)),
+            KeyKind::AesBase(_) => match self.encrypted_zeros(direct, object) {
+                Ok(Some(value)) => Ok(Some(value)),
+                Err(failure) if failure.is_stale_handle() => Err(failure),
+                // The token derives no readable keys, or none of three bytes.
+                _ => {
+                    let mut bytes = [0; 3];
+                    Ok(direct.attribute(object, CKA_CHECK_VALUE, &mut bytes)?.and_then(CheckValue::legacy))
+                }
+            },
+        }
+    }
+
+    /// An AES base key may not encrypt, but it derives: with 16 zero bytes as data, a readable "key" that is the
+    /// first three bytes of the encrypted zero block. That is the check value, and no key of any device, whose
+    /// derivation data begin with 01 (X9.24-3:2017, 6.3.2).
+    fn encrypted_zeros(&self, direct: &Direct<'_>, object: Object) -> Result<Option<CheckValue>, Failure> {
+        let child = direct.derive(object, &[0; 16], &kind::CHECK_VALUE)?;
+        let mut bytes = [0; 3];
+        let value = direct.attribute(child, CKA_VALUE, &mut bytes).map(|value| value.and_then(CheckValue::legacy));
+        self.destroy(child);
+        value
+    }
+}

@@ -1,0 +1,287 @@
+//! The calls that `cryptoki` does not offer in the form needed here; the only `unsafe` code of this crate.
+//!
+//! `cryptoki` 0.12 knows no `CKM_AES_ECB_ENCRYPT_DATA`, decrypts with two calls into a plain `Vec`, and hides the
+//! return code behind an enum. So the same module is opened a second time (`dlopen` of one path gives one instance)
+//! and its function list is called with the raw handles of `cryptoki`'s sessions.
+//!
+//! Why it is sound, once for all calls:
+//! - the list comes from the module itself, is copied while the module is open, and [`Calls`] keeps it open;
+//! - every pointer that is passed is made from a reference or an owned buffer that outlives the call, and has the
+//!   length of that same buffer beside it; the standard lets a module keep none of them;
+//! - handles are numbers: a wrong one is a return code of the module, not a wrong memory access.
+
+use std::{ffi::CStr, path::Path, ptr};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki_sys::{
+    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FUNCTION_LIST, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM,
+    CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
+    CKM_AES_CBC, CKM_AES_ECB_ENCRYPT_DATA, CKM_DES3_ECB, CKM_SHA256_HMAC, CKR_ATTRIBUTE_SENSITIVE,
+    CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK,
+};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// An object of the token, valid in the sessions of one application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Object(CK_OBJECT_HANDLE);
+
+/// The value of an attribute in a template.
+#[derive(Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Bool(CK_BBOOL),
+    Ulong(CK_ULONG),
+    Bytes(&'a [u8]),
+    Mechanisms(&'a [CK_MECHANISM_TYPE]),
+}
+
+/// An attribute in a template.
+pub(crate) type Attribute<'a> = (CK_ATTRIBUTE_TYPE, Value<'a>);
+
+/// The function list of an open module.
+pub(crate) struct Calls {
+    list: CK_FUNCTION_LIST,
+    // Keeps the module open for as long as the list can be called. None in the tests of this file.
+    _module: Option<cryptoki_sys::Pkcs11>,
+}
+
+/// Initialises the module, with its own initialisation string where it wants one.
+pub(crate) fn initialize(module: &Pkcs11, init: Option<&CStr>) -> cryptoki::error::Result<()> {
+    let flags = CInitializeFlags::OS_LOCKING_OK;
+    let arguments = match init {
+        None => CInitializeArgs::new(flags),
+        // SAFETY: pReserved of the modules that take one is a C string, and this one outlives the call.
+        Some(init) => unsafe { CInitializeArgs::new_with_reserved(flags, ptr::NonNull::from(init).cast()) },
+    };
+    module.initialize(arguments)
+}
+
+/// Calls one function of the list. A module that leaves it out does not support it.
+macro_rules! call {
+    ($list:expr, $function:ident, $($argument:expr),*) => {
+        match $list.$function {
+            // SAFETY: see the head of this file.
+            Some(function) => check(stringify!($function), unsafe { function($($argument),*) }),
+            None => Err(Failure::Code { function: stringify!($function), code: CKR_FUNCTION_NOT_SUPPORTED }),
+        }
+    };
+}
+
+impl Calls {
+    /// Opens the module at `path` once more. `None` if it has no `C_GetFunctionList`.
+    pub(crate) fn load(path: &Path) -> Option<Self> {
+        // SAFETY: loading a library runs its constructors; they ran already when `cryptoki` loaded the same path.
+        let module = unsafe { cryptoki_sys::Pkcs11::new(path) }.ok()?;
+        let mut list = ptr::null_mut();
+        let get = *module.C_GetFunctionList.as_ref().ok()?;
+        // SAFETY: the symbol has the type that the standard gives it; the argument is a valid place for a pointer.
+        let code = unsafe { get(&raw mut list) };
+        if code != CKR_OK || list.is_null() {
+            return None;
+        }
+        // SAFETY: the module returned CKR_OK, so the pointer is to its function list, which lives as long as it.
+        let list = unsafe { *list };
+        Some(Self { list, _module: Some(module) })
+    }
+
+    /// The calls of one session. The session must be open, and be used by this thread only, as `Session` ensures.
+    pub(crate) fn on(&self, session: CK_SESSION_HANDLE) -> Direct<'_> {
+        Direct { list: &self.list, session }
+    }
+
+    /// The mechanisms of a slot as plain numbers, those that `cryptoki` does not know included.
+    pub(crate) fn mechanisms(&self, slot: CK_SLOT_ID) -> Result<Vec<CK_MECHANISM_TYPE>, Failure> {
+        let mut count = 0;
+        call!(self.list, C_GetMechanismList, slot, ptr::null_mut(), &raw mut count)?;
+        let mut mechanisms = vec![0; usize::try_from(count).unwrap_or_default()];
+        call!(self.list, C_GetMechanismList, slot, mechanisms.as_mut_ptr(), &raw mut count)?;
+        mechanisms.truncate(usize::try_from(count).unwrap_or_default());
+        Ok(mechanisms)
+    }
+}
+
+/// The calls of one session.
+pub(crate) struct Direct<'a> {
+    list: &'a CK_FUNCTION_LIST,
+    session: CK_SESSION_HANDLE,
+}
+
+impl Direct<'_> {
+    /// `C_DeriveKey` with `CKM_AES_ECB_ENCRYPT_DATA`: the child is AES-ECB of `data` under the parent.
+    pub(crate) fn derive(&self, parent: Object, data: &[u8], child: &[Attribute<'_>]) -> Result<Object, Failure> {
+        let mut parameter = CK_KEY_DERIVATION_STRING_DATA { pData: data.as_ptr().cast_mut(), ulLen: length(data) };
+        let mut mechanism = CK_MECHANISM {
+            mechanism: CKM_AES_ECB_ENCRYPT_DATA,
+            pParameter: (&raw mut parameter).cast(),
+            ulParameterLen: size_of_val(&parameter) as CK_ULONG,
+        };
+        let (mut child, mut handle) = (raw(child), 0);
+        let count = length(&child);
+        call!(
+            self.list,
+            C_DeriveKey,
+            self.session,
+            &raw mut mechanism,
+            parent.0,
+            child.as_mut_ptr(),
+            count,
+            &raw mut handle
+        )?;
+        Ok(Object(handle))
+    }
+
+    /// `CKM_AES_CBC` decryption in place, with one `C_Decrypt`. After a failure `data` is what it was.
+    pub(crate) fn decrypt_cbc(&self, key: Object, iv: &[u8; 16], data: &mut [u8]) -> Result<(), Failure> {
+        // Not every module can read and write the same buffer; the ciphertext is no secret, so it may be copied.
+        let mut ciphertext = data.to_vec();
+        let mut mechanism = mechanism(CKM_AES_CBC, iv);
+        call!(self.list, C_DecryptInit, self.session, &raw mut mechanism, key.0)?;
+        let done = fill("C_Decrypt", data, |out, out_length| {
+            let count = length(&ciphertext);
+            call!(self.list, C_Decrypt, self.session, ciphertext.as_mut_ptr(), count, out, out_length)
+        });
+        if done.is_err() {
+            data.copy_from_slice(&ciphertext);
+        }
+        done
+    }
+
+    /// `CKM_DES3_ECB` encryption of one block into `out`, with one `C_Encrypt`.
+    pub(crate) fn encrypt_des3(&self, key: Object, mut block: [u8; 8], out: &mut [u8; 8]) -> Result<(), Failure> {
+        let mut mechanism = mechanism(CKM_DES3_ECB, &[]);
+        call!(self.list, C_EncryptInit, self.session, &raw mut mechanism, key.0)?;
+        fill("C_Encrypt", out, |out, out_length| {
+            call!(self.list, C_Encrypt, self.session, block.as_mut_ptr(), 8, out, out_length)
+        })
+    }
+
+    /// `CKM_SHA256_HMAC` of `data`, with one `C_Sign`.
+    pub(crate) fn hmac_sha256(&self, key: Object, data: &[u8]) -> Result<[u8; 32], Failure> {
+        let mut mechanism = mechanism(CKM_SHA256_HMAC, &[]);
+        call!(self.list, C_SignInit, self.session, &raw mut mechanism, key.0)?;
+        let mut mac = [0; 32];
+        fill("C_Sign", &mut mac, |out, out_length| {
+            call!(self.list, C_Sign, self.session, data.as_ptr().cast_mut(), length(data), out, out_length)
+        })?;
+        Ok(mac)
+    }
+
+    /// `C_CreateObject`.
+    pub(crate) fn create(&self, template: &[Attribute<'_>]) -> Result<Object, Failure> {
+        let (mut template, mut handle) = (raw(template), 0);
+        let count = length(&template);
+        call!(self.list, C_CreateObject, self.session, template.as_mut_ptr(), count, &raw mut handle)?;
+        Ok(Object(handle))
+    }
+
+    /// `C_GenerateKey` with a mechanism that takes no parameter.
+    pub(crate) fn generate(
+        &self,
+        generation: CK_MECHANISM_TYPE,
+        template: &[Attribute<'_>],
+    ) -> Result<Object, Failure> {
+        let (mut mechanism, mut template, mut handle) = (mechanism(generation, &[]), raw(template), 0);
+        let (count, mechanism) = (length(&template), &raw mut mechanism);
+        call!(self.list, C_GenerateKey, self.session, mechanism, template.as_mut_ptr(), count, &raw mut handle)?;
+        Ok(Object(handle))
+    }
+
+    /// `C_DestroyObject`.
+    pub(crate) fn destroy(&self, object: Object) -> Result<(), Failure> {
+        call!(self.list, C_DestroyObject, self.session, object.0)
+    }
+
+    /// All objects that match. The search is always ended: an open one would block the session.
+    pub(crate) fn find(&self, template: &[Attribute<'_>]) -> Result<Vec<Object>, Failure> {
+        let mut template = raw(template);
+        let count = length(&template);
+        call!(self.list, C_FindObjectsInit, self.session, template.as_mut_ptr(), count)?;
+        let mut found = Vec::new();
+        let searched = loop {
+            let (mut page, mut count) = ([0; 16], 0);
+            let room = length(&page);
+            let next = call!(self.list, C_FindObjects, self.session, page.as_mut_ptr(), room, &raw mut count);
+            match next {
+                Ok(()) if count == 0 => break Ok(()),
+                Ok(()) => found.extend(page.into_iter().take(usize::try_from(count).unwrap_or(16)).map(Object)),
+                Err(failure) => break Err(failure),
+            }
+        };
+        let ended = call!(self.list, C_FindObjectsFinal, self.session);
+        searched.and(ended).map(|()| found)
+    }
+
+    /// Reads one attribute into `buffer` and returns its bytes; `None` if the object has no such attribute or the
+    /// token keeps it secret.
+    pub(crate) fn attribute<'b>(
+        &self,
+        object: Object,
+        attribute: CK_ATTRIBUTE_TYPE,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<&'b [u8]>, Failure> {
+        let mut wanted =
+            CK_ATTRIBUTE { type_: attribute, pValue: buffer.as_mut_ptr().cast(), ulValueLen: length(buffer) };
+        match call!(self.list, C_GetAttributeValue, self.session, object.0, &raw mut wanted, 1) {
+            Err(Failure::Code { code: CKR_ATTRIBUTE_TYPE_INVALID | CKR_ATTRIBUTE_SENSITIVE, .. }) => Ok(None),
+            Ok(()) if wanted.ulValueLen == CK_UNAVAILABLE_INFORMATION => Ok(None),
+            Ok(()) => Ok(usize::try_from(wanted.ulValueLen).ok().and_then(|length| buffer.get(..length))),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// Runs the second half of an operation, which must fill `out` exactly.
+///
+/// One call, because `out` has the right length for each mechanism used here. `CKR_BUFFER_TOO_SMALL` is the only
+/// failure that leaves the operation active (PKCS#11 5.2), so a module that wants more room gets it, wiped, or every
+/// later operation of the session would fail.
+fn fill(
+    function: &'static str,
+    out: &mut [u8],
+    mut run: impl FnMut(*mut u8, *mut CK_ULONG) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut written = length(out);
+    match run(out.as_mut_ptr(), &raw mut written) {
+        Err(Failure::Code { code: CKR_BUFFER_TOO_SMALL, .. }) => {
+            let room = usize::try_from(written).unwrap_or_default().clamp(out.len() + 64, out.len() + 65_536);
+            let mut scratch = Zeroizing::new(vec![0; room]);
+            written = length(&scratch);
+            run(scratch.as_mut_ptr(), &raw mut written)?;
+            out.copy_from_slice(&scratch[..out.len()]);
+        }
+        done => done?,
+    }
+    if written != length(out) {
+        return Err(Failure::Length { function });
+    }
+    Ok(())
+}
+
+fn check(function: &'static str, code: CK_RV) -> Result<(), Failure> {
+    if code == CKR_OK { Ok(()) } else { Err(Failure::Code { function, code }) }
+}
+
+/// A mechanism whose parameter is plain bytes, which must live as long as it is used.
+fn mechanism(mechanism: CK_MECHANISM_TYPE, parameter: &[u8]) -> CK_MECHANISM {
+    let pointer = if parameter.is_empty() { ptr::null_mut() } else { parameter.as_ptr().cast_mut().cast() };
+    CK_MECHANISM { mechanism, pParameter: pointer, ulParameterLen: length(parameter) }
+}
+
+/// The template in the form of the standard; its pointers are into `template`.
+fn raw(template: &[Attribute<'_>]) -> Vec<CK_ATTRIBUTE> {
+    let attribute = |(type_, value): &Attribute<'_>| {
+        let (pointer, size): (*const u8, _) = match value {
+            Value::Bool(flag) => (ptr::from_ref(flag).cast(), size_of_val(flag)),
+            Value::Ulong(number) => (ptr::from_ref(number).cast(), size_of_val(number)),
+            Value::Bytes(bytes) => (bytes.as_ptr(), bytes.len()),
+            Value::Mechanisms(list) => (list.as_ptr().cast(), size_of_val(*list)),
+        };
+        CK_ATTRIBUTE { type_: *type_, pValue: pointer.cast_mut().cast(), ulValueLen: size as CK_ULONG }
+    };
+    template.iter().map(attribute).collect()
+}
+
+fn length<T>(items: &[T]) -> CK_ULONG {
+    items.len() as CK_ULONG
+}

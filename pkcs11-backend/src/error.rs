@@ -1,0 +1,85 @@
+//! Why a token cannot be opened.
+
+use std::{error::Error, fmt, io, path::PathBuf};
+
+/// Why a token cannot be opened. No variant carries a PIN.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no such file.
+    #[error("no PKCS#11 module at {}", .0.display())]
+    ModuleNotFound(PathBuf),
+    /// The file is no PKCS#11 module of this machine.
+    #[error("{} cannot be loaded as a PKCS#11 module: {reason}", module.display())]
+    ModuleNotLoadable {
+        /// The module.
+        module: PathBuf,
+        /// What the loader says.
+        reason: Box<dyn Error + Send + Sync>,
+    },
+    /// This process uses the module already, initialised with another string.
+    #[error("{} is in use in this process with another initialisation string", .0.display())]
+    InitMismatch(PathBuf),
+    /// No token of the module is the one looked for.
+    #[error("{} has no token {wanted}; it has {}", module.display(), Listed(found))]
+    TokenNotFound {
+        /// The module.
+        module: PathBuf,
+        /// What was looked for, as a `pkcs11:` URI.
+        wanted: String,
+        /// The labels of the tokens that are there.
+        found: Vec<String>,
+    },
+    /// Several tokens fit: name the serial number as well.
+    #[error("{} has {count} tokens {wanted}: name the serial number too", module.display())]
+    TokenAmbiguous {
+        /// The module.
+        module: PathBuf,
+        /// What was looked for, as a `pkcs11:` URI.
+        wanted: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// The PIN file cannot be read.
+    #[error("cannot read the PIN from {}: {source}", path.display())]
+    PinFile {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The environment variable for the PIN is not set.
+    #[error("the environment variable {0} with the PIN is not set")]
+    PinVariable(String),
+    /// Nobody can be asked for the PIN.
+    #[error("cannot ask for the PIN: {0}")]
+    PinPrompt(io::Error),
+    /// The PIN is empty. It was not tried: a token counts each wrong one.
+    #[error("the PIN is empty")]
+    PinEmpty,
+    /// The PIN is wrong. It was tried once and is not tried again: a token locks after a few.
+    #[error("the token refuses the PIN")]
+    WrongPin,
+    /// The token has locked the PIN: its security officer must reset it.
+    #[error("the PIN is locked")]
+    PinLocked,
+    /// The module failed.
+    #[error("{function} failed with {code:#x}")]
+    Device {
+        /// The function, as in `C_OpenSession`.
+        function: &'static str,
+        /// Its return code (PKCS#11 `CK_RV`).
+        code: u64,
+    },
+}
+
+struct Listed<'a>(&'a [String]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("none"),
+            labels => write!(f, "{labels:?}"),
+        }
+    }
+}

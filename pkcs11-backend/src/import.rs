@@ -1,0 +1,98 @@
+//! Keys on their way into the token.
+
+use cryptoki_sys::CKM_GENERIC_SECRET_KEY_GEN;
+use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime};
+
+use crate::{
+    Pkcs11Store,
+    direct::Object,
+    failure::Failure,
+    kind::{self, Source},
+    store::variant_label,
+};
+
+/// Length of an HMAC key that the token makes: that of the hash (RFC 2104, 3).
+const HMAC_LENGTH: u8 = 32;
+
+impl KeyImport for Pkcs11Store {
+    /// Stores the key, and of a TDES base key its variant too, as `<id>.variant`. The new key is looked up and
+    /// checked at once: one that the token does not keep safely is removed again.
+    ///
+    /// # Errors
+    /// [`KeyError::AlreadyExists`], also for the variant's label; [`KeyError::UnsafeAttribute`];
+    /// [`KeyError::Device`], as for a permanent key in the read-only session of [`Token::store`](crate::Token::store).
+    fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError> {
+        let (kind, variant) = (material.kind(), material.tdes_variant());
+        self.must_be_free(id, id.as_str())?;
+        if variant.is_some() {
+            self.must_be_free(id, &variant_label(id))?;
+        }
+        let mut made = vec![self.make(kind, id.as_str(), lifetime, Source::Bytes(material.expose()))?];
+        if let Some(variant) = variant {
+            match self.make(kind, &variant_label(id), lifetime, Source::Bytes(&variant[..])) {
+                Ok(object) => made.push(object),
+                Err(failure) => return Err(self.undo(&made, failure.into())),
+            }
+        }
+        self.must_be_usable(id, &made)
+    }
+
+    /// Computed by the token, never by reading the key.
+    fn check_value(&self, id: &KeyId) -> Result<CheckValue, KeyError> {
+        let stored = self.stored(id)?;
+        self.run(&stored, "check values of AES keys", |direct, key| self.check_value_of(direct, key.kind, key.object))?
+            .ok_or(KeyError::Unsupported("check values of this key"))
+    }
+}
+
+impl Pkcs11Store {
+    /// Makes a permanent HMAC key of 32 bytes inside the token. Nobody has ever seen it, so nobody can restore it
+    /// but from the token's own backup.
+    ///
+    /// # Errors
+    /// As of [`KeyImport::import`].
+    pub fn generate_hmac(&mut self, id: &KeyId) -> Result<(), KeyError> {
+        self.must_be_free(id, id.as_str())?;
+        let source = Source::Generated(HMAC_LENGTH.into());
+        let made = self.make(KeyKind::Hmac, id.as_str(), Lifetime::Permanent, source);
+        let made = made.map_err(|failure| failure.in_mechanism("CKM_GENERIC_SECRET_KEY_GEN"))?;
+        self.must_be_usable(id, &[made])
+    }
+
+    fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
+        match self.labelled(label)?[..] {
+            [] => Ok(()),
+            [..] => Err(KeyError::AlreadyExists(KeyId::new(label).unwrap_or_else(|_| id.clone()))),
+        }
+    }
+
+    /// Makes one object. A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` is asked without.
+    fn make(&self, kind: KeyKind, label: &str, lifetime: Lifetime, source: Source<'_>) -> Result<Object, Failure> {
+        let attempt = |strict| {
+            let template = kind::stored(kind, label, lifetime, source, strict);
+            match source {
+                Source::Bytes(_) => self.direct().create(&template),
+                Source::Generated(_) => self.direct().generate(CKM_GENERIC_SECRET_KEY_GEN, &template),
+            }
+        };
+        match attempt(true) {
+            Err(failure) if failure.is_refused_template() => attempt(false),
+            done => done,
+        }
+    }
+
+    fn must_be_usable(&self, id: &KeyId, made: &[Object]) -> Result<(), KeyError> {
+        match self.stored(id) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.undo(made, error)),
+        }
+    }
+
+    /// Removes what was made so far. `error` is what the caller must know; a key that stays shows in the inventory.
+    fn undo(&self, made: &[Object], error: KeyError) -> KeyError {
+        for object in made {
+            self.destroy(*object);
+        }
+        error
+    }
+}

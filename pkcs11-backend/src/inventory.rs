@@ -1,0 +1,114 @@
+//! What keys the token has, and how to be rid of one: for key ceremonies.
+
+use std::collections::BTreeMap;
+
+use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKA_LOCAL, CKA_TOKEN, CKO_SECRET_KEY};
+use dukpt::{CheckValue, KeyError, KeyId, KeyKind};
+
+use crate::{
+    Pkcs11Store,
+    direct::{Object, Value},
+    kind,
+    store::{AMBIGUOUS, variant_label},
+};
+
+/// What is wrong with a TDES base key without its variant, or with a variant alone.
+const NO_VARIANT: &str = "the variant key is missing";
+
+/// One key of the inventory.
+#[derive(Clone, Debug)]
+pub struct KeyEntry {
+    /// Its name, the `CKA_LABEL`.
+    pub id: KeyId,
+    /// What it is for; `None` if no kind of key has its type and length.
+    pub kind: Option<KeyKind>,
+    /// It stays when the session ends (`CKA_TOKEN`).
+    pub permanent: bool,
+    /// The token made it (`CKA_LOCAL`); nobody ever saw it.
+    pub generated: bool,
+    /// Why it would be refused: unsafe attributes as `name=value`, a missing variant, a name that is not unique.
+    pub problems: Vec<&'static str>,
+    /// The legacy check value, 3 bytes, if the token can compute it.
+    pub check_value: Option<CheckValue>,
+}
+
+impl Pkcs11Store {
+    /// The secret keys that this session sees and whose label can be a [`KeyId`], by name. The variant of a TDES base
+    /// key is part of it. A TDES key that is a variant without base key, or the other way round, is listed as broken.
+    ///
+    /// # Errors
+    /// [`KeyError::Device`].
+    pub fn list(&self) -> Result<Vec<KeyEntry>, KeyError> {
+        let mut labelled: BTreeMap<KeyId, Vec<Object>> = BTreeMap::new();
+        let mut variants: BTreeMap<String, Vec<Object>> = BTreeMap::new();
+        for object in self.direct().find(&[(CKA_CLASS, Value::Ulong(CKO_SECRET_KEY))])? {
+            let mut label = [0; 128];
+            let label = self.direct().attribute(object, CKA_LABEL, &mut label)?;
+            // Derived keys have no label; other programs may give theirs what is no name here.
+            let Some(label) = label.and_then(|label| std::str::from_utf8(label).ok()) else { continue };
+            // A variant's label may be longer than a name.
+            variants.entry(label.to_owned()).or_default().push(object);
+            if let Ok(id) = KeyId::new(label) {
+                labelled.entry(id).or_default().push(object);
+            }
+        }
+        let mut folded = Vec::new();
+        let mut entries = Vec::new();
+        for (id, objects) in &labelled {
+            for &object in objects {
+                let mut entry = self.entry(id, object)?;
+                if objects.len() > 1 {
+                    entry.problems.push(AMBIGUOUS);
+                }
+                if entry.kind == Some(KeyKind::TdesBase) {
+                    match variants.get(&variant_label(id)).map(Vec::as_slice) {
+                        None | Some([]) => entry.problems.push(NO_VARIANT),
+                        Some(variants) => {
+                            if variants.len() > 1 {
+                                entry.problems.push(AMBIGUOUS);
+                            }
+                            for &variant in variants {
+                                entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase)?);
+                                folded.push(variant);
+                            }
+                        }
+                    }
+                }
+                entries.push((object, entry));
+            }
+        }
+        entries.retain(|(object, _)| !folded.contains(object));
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// Deletes a key; of a TDES base key, its variant too. The variant goes first: if the second deletion fails, the
+    /// base key is still there to be deleted again.
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`]; [`KeyError::UnsafeAttribute`] if several keys have this name; [`KeyError::Device`].
+    pub fn delete(&mut self, id: &KeyId) -> Result<(), KeyError> {
+        let object = self.only(id, id.as_str())?;
+        self.forget(id);
+        if kind::of(&self.direct(), object)? == Some(KeyKind::TdesBase) {
+            for variant in self.labelled(&variant_label(id))? {
+                self.direct().destroy(variant)?;
+            }
+        }
+        Ok(self.direct().destroy(object)?)
+    }
+
+    fn entry(&self, id: &KeyId, object: Object) -> Result<KeyEntry, KeyError> {
+        let direct = self.direct();
+        let kind = kind::of(&direct, object)?;
+        let problems = kind.map(|kind| kind::problems(&direct, object, kind)).transpose()?;
+        Ok(KeyEntry {
+            id: id.clone(),
+            kind,
+            permanent: kind::flag(&direct, object, CKA_TOKEN)?.unwrap_or_default(),
+            generated: kind::flag(&direct, object, CKA_LOCAL)?.unwrap_or_default(),
+            problems: problems.unwrap_or_default(),
+            // A key that may not do what its kind does has no check value; that is no reason to list nothing.
+            check_value: kind.and_then(|kind| self.check_value_of(&direct, kind, object).ok().flatten()),
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! What a key of each kind looks like in a token: the templates it is made with, and the attributes it must not have.
+
+use cryptoki_sys::*;
+use dukpt::{
+    KeyKind, Lifetime,
+    aes::{KeyType, Purpose},
+};
+
+use crate::{
+    direct::{Attribute, Direct, Object, Value},
+    failure::Failure,
+};
+
+const YES: Value<'static> = Value::Bool(CK_TRUE);
+const NO: Value<'static> = Value::Bool(CK_FALSE);
+
+/// All that a key may be allowed to do. `VERIFY` is not in the list of [`problems`]: it gives nothing away.
+const USES: [CK_ATTRIBUTE_TYPE; 7] = [CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY, CKA_WRAP, CKA_UNWRAP, CKA_DERIVE];
+
+/// The attributes that make a key unsafe, with the value that does. Uses count only where the kind has no need of
+/// them: an AES base key that may `ENCRYPT` would hand out every initial key.
+const UNSAFE: [(CK_ATTRIBUTE_TYPE, bool, &str); 9] = [
+    (CKA_SENSITIVE, false, "CKA_SENSITIVE=false"),
+    (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE=true"),
+    (CKA_MODIFIABLE, true, "CKA_MODIFIABLE=true"),
+    (CKA_ENCRYPT, true, "CKA_ENCRYPT=true"),
+    (CKA_DECRYPT, true, "CKA_DECRYPT=true"),
+    (CKA_WRAP, true, "CKA_WRAP=true"),
+    (CKA_UNWRAP, true, "CKA_UNWRAP=true"),
+    (CKA_SIGN, true, "CKA_SIGN=true"),
+    (CKA_DERIVE, true, "CKA_DERIVE=true"),
+];
+
+/// The one use of a kind.
+fn needed(kind: KeyKind) -> CK_ATTRIBUTE_TYPE {
+    match kind {
+        KeyKind::TdesBase => CKA_ENCRYPT,
+        KeyKind::AesBase(_) => CKA_DERIVE,
+        KeyKind::Hmac => CKA_SIGN,
+    }
+}
+
+/// The one mechanism of a kind, for `CKA_ALLOWED_MECHANISMS`.
+fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
+    match kind {
+        KeyKind::TdesBase => &[CKM_DES3_ECB],
+        KeyKind::AesBase(_) => &[CKM_AES_ECB_ENCRYPT_DATA],
+        KeyKind::Hmac => &[CKM_SHA256_HMAC],
+    }
+}
+
+fn key_type(kind: KeyKind) -> CK_KEY_TYPE {
+    match kind {
+        KeyKind::TdesBase => CKK_DES2,
+        KeyKind::AesBase(_) => CKK_AES,
+        KeyKind::Hmac => CKK_GENERIC_SECRET,
+    }
+}
+
+/// Where the bytes of a new key come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// Imported.
+    Bytes(&'a [u8]),
+    /// Made by the token, of this many bytes.
+    Generated(CK_ULONG),
+}
+
+/// The template of a key that is kept. A `strict` one has the two attributes that some tokens do not know.
+pub(crate) fn stored<'a>(
+    kind: KeyKind,
+    label: &'a str,
+    lifetime: Lifetime,
+    source: Source<'a>,
+    strict: bool,
+) -> Vec<Attribute<'a>> {
+    let mut template = vec![
+        (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+        (CKA_KEY_TYPE, Value::Ulong(key_type(kind))),
+        (CKA_LABEL, Value::Bytes(label.as_bytes())),
+        (CKA_ID, Value::Bytes(kind.name().as_bytes())),
+        (CKA_TOKEN, if lifetime == Lifetime::Permanent { YES } else { NO }),
+        (CKA_PRIVATE, YES),
+        (CKA_SENSITIVE, YES),
+        (CKA_EXTRACTABLE, NO),
+        (CKA_MODIFIABLE, NO),
+    ];
+    template.extend(USES.map(|usage| (usage, if usage == needed(kind) { YES } else { NO })));
+    template.push(match source {
+        Source::Bytes(bytes) => (CKA_VALUE, Value::Bytes(bytes)),
+        Source::Generated(length) => (CKA_VALUE_LEN, Value::Ulong(length)),
+    });
+    if strict {
+        template.push((CKA_COPYABLE, NO));
+        template.push((CKA_ALLOWED_MECHANISMS, Value::Mechanisms(mechanisms(kind))));
+    }
+    template
+}
+
+/// The template of a derived key: it dies with the session, never leaves the token, and has one use.
+pub(crate) fn derived(key_type: KeyType, purpose: Purpose) -> [Attribute<'static>; 14] {
+    let may = |wanted| if purpose == wanted { YES } else { NO };
+    [
+        (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+        (CKA_KEY_TYPE, Value::Ulong(CKK_AES)),
+        (CKA_VALUE_LEN, Value::Ulong(key_type.length() as CK_ULONG)),
+        (CKA_TOKEN, NO),
+        (CKA_PRIVATE, YES),
+        (CKA_SENSITIVE, YES),
+        (CKA_EXTRACTABLE, NO),
+        (CKA_DERIVE, may(Purpose::Derive)),
+        (CKA_DECRYPT, may(Purpose::Decrypt)),
+        (CKA_ENCRYPT, NO),
+        (CKA_WRAP, NO),
+        (CKA_UNWRAP, NO),
+        (CKA_SIGN, NO),
+        (CKA_VERIFY, NO),
+    ]
+}
+
+/// The template of the "key" that is the first three bytes of a block, and readable: an AES check value.
+pub(crate) const CHECK_VALUE: [Attribute<'static>; 7] = [
+    (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+    (CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)),
+    (CKA_VALUE_LEN, Value::Ulong(3)),
+    (CKA_TOKEN, NO),
+    (CKA_PRIVATE, YES),
+    (CKA_SENSITIVE, NO),
+    (CKA_EXTRACTABLE, YES),
+];
+
+/// The kind of a stored key, by its type and length; `None` for a type that no kind has.
+pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>, Failure> {
+    let number = |attribute| -> Result<Option<CK_ULONG>, Failure> {
+        let mut bytes = [0; size_of::<CK_ULONG>()];
+        let read = direct.attribute(object, attribute, &mut bytes)?.map(<[u8]>::len);
+        Ok((read == Some(bytes.len())).then(|| CK_ULONG::from_ne_bytes(bytes)))
+    };
+    Ok(match number(CKA_KEY_TYPE)? {
+        Some(CKK_DES2) => Some(KeyKind::TdesBase),
+        Some(CKK_GENERIC_SECRET | CKK_SHA256_HMAC) => Some(KeyKind::Hmac),
+        Some(CKK_AES) => match number(CKA_VALUE_LEN)? {
+            Some(16) => Some(KeyKind::AesBase(KeyType::Aes128)),
+            Some(24) => Some(KeyKind::AesBase(KeyType::Aes192)),
+            Some(32) => Some(KeyKind::AesBase(KeyType::Aes256)),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// The unsafe attributes of a key of this kind, as `name=value`. Those that the token does not know are skipped.
+pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<Vec<&'static str>, Failure> {
+    let mut problems = Vec::new();
+    for (attribute, bad, name) in UNSAFE {
+        if attribute != needed(kind) && flag(direct, object, attribute)? == Some(bad) {
+            problems.push(name);
+        }
+    }
+    Ok(problems)
+}
+
+/// A true-or-false attribute; `None` if the token does not know it.
+pub(crate) fn flag(direct: &Direct<'_>, object: Object, attribute: CK_ATTRIBUTE_TYPE) -> Result<Option<bool>, Failure> {
+    let mut byte = [0];
+    let read = direct.attribute(object, attribute, &mut byte)?;
+    Ok(read.and_then(|value| value.first()).map(|value| *value != CK_FALSE))
+}

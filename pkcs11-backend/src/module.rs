@@ -1,0 +1,95 @@
+//! Modules in use by this process: each is loaded and initialised once, however many tokens are opened.
+
+use std::{
+    collections::BTreeMap,
+    ffi::CString,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cryptoki::{
+    context::Pkcs11,
+    error::{Error, RvError},
+};
+
+use crate::{
+    OpenError,
+    direct::{self, Calls},
+    failure::device,
+};
+
+/// By canonical path. The lock also serialises `C_Initialize` and `C_Finalize`, which modules do not.
+static IN_USE: Mutex<BTreeMap<PathBuf, (usize, Arc<Module>)>> = Mutex::new(BTreeMap::new());
+
+/// An initialised module.
+pub(crate) struct Module {
+    pub(crate) pkcs11: Pkcs11,
+    pub(crate) calls: Calls,
+    pub(crate) path: PathBuf,
+    init: Option<CString>,
+    ours: bool,
+}
+
+/// One use of a module. The last one to go finalises the module, if it was initialised here: if some other library
+/// of the process had done so before, the module is that library's to finalise.
+pub(crate) struct ModuleUse(Arc<Module>);
+
+impl ModuleUse {
+    /// Loads and initialises the module, or joins those who use it already.
+    pub(crate) fn open(path: &Path, init: Option<&str>) -> Result<Self, OpenError> {
+        // One file has one instance in a process, whatever links lead to it. A bare name is not looked up in the
+        // loader's path: which library gets the PIN must not depend on the environment.
+        let canonical = path.canonicalize().ok().filter(|found| found.is_file());
+        let path = canonical.ok_or_else(|| OpenError::ModuleNotFound(path.to_path_buf()))?;
+        let not_loadable = |reason| OpenError::ModuleNotLoadable { module: path.clone(), reason };
+        let init = init.map(CString::new).transpose().map_err(|nul| not_loadable(nul.into()))?;
+
+        let mut in_use = lock();
+        if let Some((uses, module)) = in_use.get_mut(&path) {
+            if init.is_some() && init != module.init {
+                return Err(OpenError::InitMismatch(path));
+            }
+            *uses += 1;
+            return Ok(Self(Arc::clone(module)));
+        }
+        let pkcs11 = Pkcs11::new(&path).map_err(|error| not_loadable(error.into()))?;
+        let calls = Calls::load(&path).ok_or_else(|| not_loadable("it has no C_GetFunctionList".into()))?;
+        let ours = match direct::initialize(&pkcs11, init.as_deref()) {
+            Ok(()) => true,
+            Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => false,
+            Err(error) => return Err(device("C_Initialize")(error)),
+        };
+        let module = Arc::new(Module { pkcs11, calls, path: path.clone(), init, ours });
+        in_use.insert(path, (1, Arc::clone(&module)));
+        Ok(Self(module))
+    }
+}
+
+impl std::ops::Deref for ModuleUse {
+    type Target = Module;
+
+    fn deref(&self) -> &Module {
+        &self.0
+    }
+}
+
+impl Drop for ModuleUse {
+    fn drop(&mut self) {
+        // Under the lock: nobody joins, or initialises again, while the module is being finalised.
+        let mut in_use = lock();
+        let Some((uses, _)) = in_use.get_mut(&self.path) else { return };
+        *uses -= 1;
+        if *uses == 0 {
+            in_use.remove(&self.path);
+            if self.ours {
+                // Nobody is left to be told of a failure.
+                let _ = self.pkcs11.clone().finalize();
+            }
+        }
+    }
+}
+
+fn lock() -> MutexGuard<'static, BTreeMap<PathBuf, (usize, Arc<Module>)>> {
+    // Nothing panics while holding it; and a count that is too high only means no C_Finalize.
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,30 @@
+//! What a token is opened with.
+
+use std::path::PathBuf;
+
+use crate::{PinSource, TokenSelector};
+
+/// What a token is opened with. Holds no secret.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The PKCS#11 module: the vendor's shared library, as a path.
+    pub module: PathBuf,
+    /// Which of its tokens.
+    pub token: TokenSelector,
+    /// Where the user PIN comes from.
+    pub pin: PinSource,
+    /// The module's own initialisation string (`pReserved` of `C_Initialize`). Most modules have none; NSS wants
+    /// `configdir='sql:DIR' certPrefix='' keyPrefix='' secmod='' flags=`.
+    pub init: Option<String>,
+    /// Use keys that the token does not keep safely (extractable, not sensitive, fit for more than their kind
+    /// needs), as some migrations must. Off by default.
+    pub allow_unsafe_keys: bool,
+}
+
+impl Settings {
+    /// Settings without an initialisation string, which refuse unsafe keys.
+    #[must_use]
+    pub fn new(module: impl Into<PathBuf>, token: TokenSelector, pin: PinSource) -> Self {
+        Self { module: module.into(), token, pin, init: None, allow_unsafe_keys: false }
+    }
+}

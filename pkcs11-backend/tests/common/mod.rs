@@ -1,0 +1,90 @@
+//! What the tests share: a token's settings, test keys, and a second program that looks over the store's shoulder.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(dead_code, reason = "each test binary uses its part")]
+
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    object::{Attribute, ObjectClass},
+    session::Session,
+};
+use dukpt::{KeyId, KeyImport, KeyMaterial, Lifetime, MemoryStore, aes};
+use pkcs11_backend::{PinSource, Pkcs11Store, Settings, Token, TokenSelector};
+use throwaway_token::ThrowawayToken;
+
+pub(crate) const AES_KEYS: [(&str, aes::KeyType, &str); 3] = [
+    ("aes-128", aes::KeyType::Aes128, "FEDCBA9876543210F1F1F1F1F1F1F1F1"),
+    ("aes-192", aes::KeyType::Aes192, "FEDCBA9876543210F1F1F1F1F1F1F1F10123456789ABCDEF"),
+    ("aes-256", aes::KeyType::Aes256, "FEDCBA9876543210F1F1F1F1F1F1F1F10123456789ABCDEFFEDCBA9876543210"),
+];
+pub(crate) const TDES_KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
+pub(crate) const HMAC_KEY: &str = "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F20";
+
+pub(crate) fn hex(digits: &str) -> Vec<u8> {
+    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap()).collect()
+}
+
+pub(crate) fn id(name: &str) -> KeyId {
+    KeyId::new(name).unwrap()
+}
+
+pub(crate) fn material(kind: &str, digits: &str) -> KeyMaterial {
+    KeyMaterial::new(kind, &hex(digits)).unwrap()
+}
+
+/// Every test key: name, kind, hex.
+pub(crate) fn all_keys() -> Vec<(&'static str, &'static str, &'static str)> {
+    let aes = AES_KEYS.iter().map(|(name, _, key)| (*name, "aes-base", *key));
+    aes.chain([("tdes", "tdes-base", TDES_KEY), ("hmac", "hmac", HMAC_KEY)]).collect()
+}
+
+pub(crate) fn import_all(store: &mut impl KeyImport, lifetime: Lifetime) {
+    for (name, kind, key) in all_keys() {
+        store.import(&id(name), &material(kind, key), lifetime).unwrap();
+    }
+}
+
+/// The same keys in memory.
+pub(crate) fn memory() -> MemoryStore {
+    let mut store = MemoryStore::new();
+    import_all(&mut store, Lifetime::Session);
+    store
+}
+
+pub(crate) fn settings(token: &ThrowawayToken) -> Settings {
+    Settings::new(token.module(), TokenSelector::label(token.label()), PinSource::File(token.pin_file()))
+}
+
+pub(crate) fn open(token: &ThrowawayToken) -> Token {
+    Token::open(&settings(token)).unwrap()
+}
+
+/// A store with every test key in it.
+pub(crate) fn filled(token: &Token, lifetime: Lifetime) -> Pkcs11Store {
+    let mut store = token.admin().unwrap();
+    import_all(&mut store, lifetime);
+    store
+}
+
+pub(crate) fn suite(base: aes::KeyType, data: aes::KeyType) -> aes::Suite {
+    aes::Suite::new(base, data, aes::DataUsage::Encrypt).unwrap()
+}
+
+pub(crate) fn aes_ksn(counter: u32) -> aes::Ksn {
+    let mut ksn = [0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0, 0, 0, 0];
+    ksn[8..].copy_from_slice(&counter.to_be_bytes());
+    aes::Ksn::try_from(&ksn[..]).unwrap()
+}
+
+/// Another user of the same module in this process. A token must be open, so that it is initialised and logged in.
+pub(crate) fn other_session(token: &ThrowawayToken) -> Session {
+    let module = Pkcs11::new(token.module()).unwrap();
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap_err();
+    let slots = module.get_slots_with_token().unwrap();
+    let slot = slots.into_iter().find(|slot| module.get_token_info(*slot).unwrap().label() == token.label());
+    module.open_rw_session(slot.unwrap()).unwrap()
+}
+
+/// How many session keys the whole process has.
+pub(crate) fn session_keys(session: &Session) -> usize {
+    session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(false)]).unwrap().len()
+}
