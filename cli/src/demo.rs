@@ -2,13 +2,10 @@
 
 use std::{process::ExitCode, time::Instant};
 
-use dukpt::{KeyId, KeyImport, KeyMaterial, KsnPrefix, Lifetime, MemoryStore};
+use dukpt::{KeyId, KeyImport, KeyMaterial, Lifetime, MemoryStore};
 use p2pe_config::{Access, Store, StoreSettings};
-use p2pe_crypto::{Decryptor, Device, DeviceProfile, Devices, MerchantId, Payload, Tokenizer};
-use p2pe_vectors::{
-    VectorFile,
-    schema::{Case, DeviceEntry, Encoding, KeyEntry},
-};
+use p2pe_crypto::{Decryptor, Devices, MerchantId, Payload, Tokenizer};
+use p2pe_vectors::{Example, VectorFile};
 use pkcs11_backend::{PinSource, Settings, TokenSelector};
 use serde_json::json;
 use throwaway_token::{Process, ThrowawayToken, reexec_with_token};
@@ -57,32 +54,23 @@ fn open(token: &ThrowawayToken) -> Result<Store, Failure> {
     Ok(Store::open(&StoreSettings::Pkcs11(Box::new(settings)), Access::Admin)?)
 }
 
-/// One payload of the demo.
-struct Sample {
-    what: &'static str,
-    payload: Payload,
-    device: Device,
-    prefix: KsnPrefix,
-    key: KeyMaterial,
-}
-
 fn show(mut store: Store, output: &Output) -> Result<(), Failure> {
     let samples = samples()?;
     output.note("Key ceremony: public test base keys, each put together from two components.")?;
-    for sample in &samples {
+    for (_, sample) in &samples {
         ceremony(&mut store, sample, output)?;
     }
     token_key(&mut store, output)?;
 
     let mut devices = Devices::new();
-    for sample in &samples {
+    for (_, sample) in &samples {
         devices.insert(sample.prefix, sample.device.clone());
     }
     let decryptor = Decryptor::new(store, devices);
     let tokenizer = Tokenizer::new(decryptor.store(), name(TOKEN_KEY)?);
     let merchant = MerchantId::new(MERCHANT).map_err(|error| Failure::usage(error, "report this"))?;
     let mut rows = Vec::new();
-    for sample in &samples {
+    for (what, sample) in &samples {
         let started = Instant::now();
         let card = decryptor.decrypt(&sample.payload)?;
         let token = tokenizer.token(&merchant, card.pan())?;
@@ -96,7 +84,7 @@ fn show(mut store: Store, output: &Output) -> Result<(), Failure> {
             ("token", token.to_string()),
             ("time", format!("{} µs", took.as_micros())),
         ];
-        output.note(&format!("\n{}", sample.what))?;
+        output.note(&format!("\n{what}"))?;
         output.note(table(&lines).trim_end())?;
         rows.push(
             lines.iter().map(|(name, value)| (name.to_string(), json!(value))).collect::<serde_json::Map<_, _>>(),
@@ -114,7 +102,7 @@ fn lived(decryptor: &Decryptor<Store>, payload: &Payload) -> String {
 }
 
 /// Imports a sample's base key as two custodians would: from two components.
-fn ceremony(store: &mut Store, sample: &Sample, output: &Output) -> Result<(), Failure> {
+fn ceremony(store: &mut Store, sample: &Example, output: &Output) -> Result<(), Failure> {
     let id = &sample.device.base_key;
     if store.check_value(id).is_ok() {
         return Ok(());
@@ -150,48 +138,15 @@ fn token_key(store: &mut Store, output: &Output) -> Result<(), Failure> {
     output.note(&format!("  {TOKEN_KEY:<16} {:<10} {origin}", "hmac"))
 }
 
-fn samples() -> Result<Vec<Sample>, Failure> {
-    let broken = || Failure::config("the built-in vectors lack the demo's payloads", "reinstall p2pe");
+fn samples() -> Result<Vec<(&'static str, Example)>, Failure> {
     let files = VectorFile::builtin().map_err(|error| Failure::config(error, "reinstall p2pe"))?;
     PAYLOADS
         .iter()
         .map(|(id, what)| {
-            let found = files.iter().find_map(|file| Some((file, file.tests.iter().find(|test| test.id == *id)?)));
-            let (file, test) = found.ok_or_else(broken)?;
-            let (payload, device) = match &test.case {
-                Case::Payload(case) => (frame(&case.payload, case.encoding)?, case.device.as_ref()),
-                Case::Track(case) => {
-                    let tracks: Vec<&[u8]> = case.tracks.iter().map(|track| track.0.as_slice()).collect();
-                    (Payload::from_tracks(&case.ksn.0, &tracks)?, case.device.as_ref())
-                }
-                _ => return Err(broken()),
-            };
-            let device = device.ok_or_else(broken)?;
-            let key = file.keys.iter().find(|key| key.id == device.base_key).ok_or_else(broken)?;
-            sample(what, payload, device, key).ok_or_else(broken)
+            let example = Example::find(&files, id);
+            Ok((*what, example.ok_or_else(|| Failure::config(format!("no test vector {id}"), "reinstall p2pe"))?))
         })
         .collect()
-}
-
-fn frame(text: &str, encoding: Encoding) -> Result<Payload, Failure> {
-    match encoding {
-        Encoding::Ascii => Ok(Payload::parse(text.as_bytes())?),
-        Encoding::Hex => {
-            let bytes = hex::decode(text).map_err(|error| Failure::config(error, "reinstall p2pe"))?;
-            Ok(Payload::parse(&bytes)?)
-        }
-    }
-}
-
-fn sample(what: &'static str, payload: Payload, device: &DeviceEntry, key: &KeyEntry) -> Option<Sample> {
-    let profile: DeviceProfile = device.profile.parse().ok()?;
-    Some(Sample {
-        what,
-        payload,
-        prefix: KsnPrefix::new(profile.scheme(), &device.ksn_prefix.0).ok()?,
-        device: Device { base_key: KeyId::new(&device.base_key).ok()?, profile },
-        key: KeyMaterial::new(&key.kind, &key.value.0).ok()?,
-    })
 }
 
 fn name(id: &str) -> Result<KeyId, Failure> {

@@ -1,4 +1,5 @@
 //! Both DUKPTs against a second implementation: the text of the standards written down naively over single blocks.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use ::aes::{
     Aes128, Aes192, Aes256,
@@ -21,7 +22,11 @@ mod naive_tdes {
     fn des(key: u64, block: u64, encrypt: bool) -> u64 {
         let mut block = block.to_be_bytes().into();
         let cipher = Des::new(&key.to_be_bytes().into());
-        if encrypt { cipher.encrypt_block(&mut block) } else { cipher.decrypt_block(&mut block) }
+        if encrypt {
+            cipher.encrypt_block(&mut block)
+        } else {
+            cipher.decrypt_block(&mut block)
+        }
         u64::from_be_bytes(block.into())
     }
 

@@ -212,8 +212,8 @@ impl Direct<'_> {
         searched.and(ended).map(|()| found)
     }
 
-    /// Reads one attribute into `buffer` and returns its bytes; `None` if the object has no such attribute or the
-    /// token keeps it secret.
+    /// Reads one attribute into `buffer` and returns its bytes; `None` if the object has no such attribute, the token
+    /// keeps it secret, or it is longer than the buffer, and so none that is looked for here.
     pub(crate) fn attribute<'b>(
         &self,
         object: Object,
@@ -223,7 +223,10 @@ impl Direct<'_> {
         let mut wanted =
             CK_ATTRIBUTE { type_: attribute, pValue: buffer.as_mut_ptr().cast(), ulValueLen: length(buffer) };
         match call!(self.list, C_GetAttributeValue, self.session, object.0, &raw mut wanted, 1) {
-            Err(Failure::Code { code: CKR_ATTRIBUTE_TYPE_INVALID | CKR_ATTRIBUTE_SENSITIVE, .. }) => Ok(None),
+            Err(Failure::Code {
+                code: CKR_ATTRIBUTE_TYPE_INVALID | CKR_ATTRIBUTE_SENSITIVE | CKR_BUFFER_TOO_SMALL,
+                ..
+            }) => Ok(None),
             Ok(()) if wanted.ulValueLen == CK_UNAVAILABLE_INFORMATION => Ok(None),
             Ok(()) => Ok(usize::try_from(wanted.ulValueLen).ok().and_then(|length| buffer.get(..length))),
             Err(failure) => Err(failure),

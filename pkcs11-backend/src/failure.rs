@@ -23,9 +23,10 @@ impl Failure {
         matches!(self, Self::Code { code: CKR_OBJECT_HANDLE_INVALID | CKR_KEY_HANDLE_INVALID, .. })
     }
 
-    /// The token does not know an attribute of the template, or not with this value.
+    /// The token does not know an attribute of the template, or not with this value. NSS says `CKR_GENERAL_ERROR`.
     pub(crate) fn is_refused_template(self) -> bool {
-        let refusals = [CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT];
+        let refusals =
+            [CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT, CKR_GENERAL_ERROR];
         matches!(self, Self::Code { code, .. } if refusals.contains(&code))
     }
 

@@ -40,20 +40,17 @@ impl Pkcs11Store {
     /// [`KeyError::Device`].
     pub fn list(&self) -> Result<Vec<KeyEntry>, KeyError> {
         let mut labelled: BTreeMap<KeyId, Vec<Object>> = BTreeMap::new();
-        let mut variants: BTreeMap<String, Vec<Object>> = BTreeMap::new();
         for object in self.direct().find(&[(CKA_CLASS, Value::Ulong(CKO_SECRET_KEY))])? {
             let mut label = [0; 128];
             let label = self.direct().attribute(object, CKA_LABEL, &mut label)?;
-            // Derived keys have no label; other programs may give theirs what is no name here.
-            let Some(label) = label.and_then(|label| std::str::from_utf8(label).ok()) else { continue };
-            // A variant's label may be longer than a name.
-            variants.entry(label.to_owned()).or_default().push(object);
-            if let Ok(id) = KeyId::new(label) {
+            // Derived keys have no label, a long name's variant has one that is too long for a name, and other
+            // programs may call theirs what they like.
+            let id = label.and_then(|label| std::str::from_utf8(label).ok()).and_then(|label| KeyId::new(label).ok());
+            if let Some(id) = id {
                 labelled.entry(id).or_default().push(object);
             }
         }
-        let mut folded = Vec::new();
-        let mut entries = Vec::new();
+        let (mut entries, mut folded) = (Vec::new(), Vec::new());
         for (id, objects) in &labelled {
             for &object in objects {
                 let mut entry = self.entry(id, object)?;
@@ -61,18 +58,15 @@ impl Pkcs11Store {
                     entry.problems.push(AMBIGUOUS);
                 }
                 if entry.kind == Some(KeyKind::TdesBase) {
-                    match variants.get(&variant_label(id)).map(Vec::as_slice) {
-                        None | Some([]) => entry.problems.push(NO_VARIANT),
-                        Some(variants) => {
-                            if variants.len() > 1 {
-                                entry.problems.push(AMBIGUOUS);
-                            }
-                            for &variant in variants {
-                                entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase)?);
-                                folded.push(variant);
-                            }
+                    let variants = self.variants(id)?;
+                    match variants[..] {
+                        [] => entry.problems.push(NO_VARIANT),
+                        [variant] => {
+                            entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase)?);
                         }
+                        [..] => entry.problems.push(AMBIGUOUS),
                     }
+                    folded.extend(variants);
                 }
                 entries.push((object, entry));
             }
@@ -90,11 +84,22 @@ impl Pkcs11Store {
         let object = self.only(id, id.as_str())?;
         self.forget(id);
         if kind::of(&self.direct(), object)? == Some(KeyKind::TdesBase) {
-            for variant in self.labelled(&variant_label(id))? {
+            for variant in self.variants(id)? {
                 self.direct().destroy(variant)?;
             }
         }
         Ok(self.direct().destroy(object)?)
+    }
+
+    /// The objects that are variants of this base key, by name and type.
+    fn variants(&self, id: &KeyId) -> Result<Vec<Object>, KeyError> {
+        let mut variants = Vec::new();
+        for object in self.labelled(&variant_label(id))? {
+            if kind::of(&self.direct(), object)? == Some(KeyKind::TdesBase) {
+                variants.push(object);
+            }
+        }
+        Ok(variants)
     }
 
     fn entry(&self, id: &KeyId, object: Object) -> Result<KeyEntry, KeyError> {

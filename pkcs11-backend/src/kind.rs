@@ -78,7 +78,8 @@ pub(crate) fn stored<'a>(
         (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
         (CKA_KEY_TYPE, Value::Ulong(key_type(kind))),
         (CKA_LABEL, Value::Bytes(label.as_bytes())),
-        (CKA_ID, Value::Bytes(kind.name().as_bytes())),
+        // NSS overwrites a key when another one of the same CKA_ID is made: it must be as unique as the label.
+        (CKA_ID, Value::Bytes(label.as_bytes())),
         (CKA_TOKEN, if lifetime == Lifetime::Permanent { YES } else { NO }),
         (CKA_PRIVATE, YES),
         (CKA_SENSITIVE, YES),

@@ -65,6 +65,13 @@ impl ModuleUse {
     }
 }
 
+/// Runs a login while no other thread logs in, initialises or finalises: copies of one module in a process share
+/// state that they do not guard.
+pub(crate) fn alone<T>(run: impl FnOnce() -> T) -> T {
+    let _in_use = lock();
+    run()
+}
+
 impl std::ops::Deref for ModuleUse {
     type Target = Module;
 

@@ -17,7 +17,7 @@ use cryptoki_sys::CKR_GENERAL_ERROR;
 use crate::{
     OpenError, Pkcs11Store, Settings,
     failure::{Failure, device},
-    module::ModuleUse,
+    module::{ModuleUse, alone},
 };
 
 /// An open token with its user logged in. Share it between threads; each opens a [`Pkcs11Store`] of its own.
@@ -71,7 +71,7 @@ impl Token {
         let (slot, info) = find(&module, settings)?;
         let anchor = module.pkcs11.open_ro_session(slot).map_err(device("C_OpenSession"))?;
         let pin = settings.pin.read(&info.label)?;
-        match anchor.login_with_raw(UserType::User, &pin) {
+        match alone(|| anchor.login_with_raw(UserType::User, &pin)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
             // Of a login, the other two say as well that this is not the PIN.
             Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)) => {

@@ -3,11 +3,13 @@
 
 mod conformance;
 mod dukpt_cases;
+mod example;
 mod file;
 mod payload_cases;
 mod report;
 
 pub use conformance::{CaseResult, Outcome, run};
+pub use example::Example;
 pub use file::{LoadError, VectorFile};
 pub use report::{Report, ReportedCase, Summary};
 

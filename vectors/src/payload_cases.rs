@@ -1,22 +1,19 @@
 //! Tests of payloads and tokens: the whole way from a device's bytes to card data.
 
-use dukpt::{KeyStore, KsnPrefix};
+use dukpt::KeyStore;
 use p2pe_crypto::{
-    CardData, Decryptor, Device, Devices, Entry, Error, MerchantId, Pan, Payload, PayloadError, Tokenizer, TrackNumber,
+    CardData, Decryptor, Devices, Entry, Error, MerchantId, Pan, Payload, PayloadError, Tokenizer, TrackNumber,
 };
 
 use crate::{
     conformance::Attempt,
     dukpt_cases::key_id,
-    file::{DeviceEntry, Encoding, ExpectedCard, ExpectedFrame, Hex, PayloadCase, TokenCase, TrackCase},
+    example,
+    file::{DeviceEntry, ExpectedCard, ExpectedFrame, Hex, PayloadCase, TokenCase, TrackCase},
 };
 
 pub(crate) fn payload<S: KeyStore>(store: &S, case: &PayloadCase) -> Attempt {
-    let bytes = match case.encoding {
-        Encoding::Ascii => Ok(case.payload.as_bytes().to_vec()),
-        Encoding::Hex => hex::decode(&case.payload),
-    };
-    let Ok(bytes) = bytes else { return Attempt::Broken("the payload is not hex".into()) };
+    let Some(bytes) = example::frame(case) else { return Attempt::Broken("the payload is not hex".into()) };
     let payload = match Payload::parse(&bytes) {
         Ok(payload) => payload,
         Err(error) => return refused(error),
@@ -67,9 +64,10 @@ fn decrypt<S: KeyStore>(
 ) -> Attempt {
     // Without a device the key is not public: the layout was all there is to test.
     let Some(device) = device else { return Attempt::AsExpected };
-    let devices = match devices(device) {
-        Ok(devices) => devices,
-        Err(broken) => return broken,
+    let mut devices = Devices::new();
+    match example::population(device) {
+        Ok((prefix, device)) => devices.insert(prefix, device),
+        Err(what) => return Attempt::Broken(what),
     };
     match Decryptor::new(store, devices).decrypt(payload) {
         Ok(card) => match expected {
@@ -82,16 +80,6 @@ fn decrypt<S: KeyStore>(
         Err(Error::Payload(error)) => Attempt::error(error.code()),
         Err(error) => Attempt::error(error.code()),
     }
-}
-
-fn devices(device: &DeviceEntry) -> Result<Devices, Attempt> {
-    let profile: p2pe_crypto::DeviceProfile =
-        device.profile.parse().map_err(|_| Attempt::Broken(format!("no profile {}", device.profile)))?;
-    let prefix =
-        KsnPrefix::new(profile.scheme(), &device.ksn_prefix.0).map_err(|error| Attempt::Broken(error.to_string()))?;
-    let mut devices = Devices::new();
-    devices.insert(prefix, Device { base_key: key_id(&device.base_key)?, profile });
-    Ok(devices)
 }
 
 fn entry_name(entry: Entry) -> &'static str {

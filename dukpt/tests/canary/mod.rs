@@ -59,15 +59,16 @@ fn holds(block: *const u8, size: usize) -> bool {
         return false;
     }
     (0..=size - length).any(|at| {
-        // SAFETY: `block` is a live allocation of `size` bytes, and `at + i` is below `size`. Bytes that were never
-        // written may be among them: a volatile read of raw memory takes them as they are.
+        // SAFETY: `block` is a live allocation of `size` bytes, and `at + i` is below `size`; every byte
+        // of it was written, if only by this allocator. Volatile, because the owner has given up these bytes.
         (0..length).all(|i| unsafe { block.add(at + i).read_volatile() } == secret[i])
     })
 }
 
 fn take(block: *const u8, size: usize) {
     if SECRET.get().1 != 0 && !block.is_null() {
-        let free = LIVE.with(|live| live.iter().find(|slot| slot.get().0 == 0).map(|slot| slot.set((block as usize, size))));
+        let free =
+            LIVE.with(|live| live.iter().find(|slot| slot.get().0 == 0).map(|slot| slot.set((block as usize, size))));
         // A full table would make `held` lie. Panicking inside an allocator is not allowed.
         if free.is_none() {
             std::process::abort();
@@ -84,11 +85,11 @@ fn give_back(block: *const u8, size: usize) {
     }
 }
 
-// SAFETY: every block comes from `System` and goes back to it with its own layout; in between it is only read.
+// SAFETY: every block comes from `System` and goes back to it with its own layout; while it is in use it is only read.
 unsafe impl GlobalAlloc for Canary {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as promised by the caller.
-        let block = unsafe { System.alloc(layout) };
+        // SAFETY: as promised by the caller. Zeroed, because what an earlier owner left there is not ours to judge.
+        let block = unsafe { System.alloc_zeroed(layout) };
         take(block, layout.size());
         block
     }
@@ -104,6 +105,10 @@ unsafe impl GlobalAlloc for Canary {
         give_back(block, layout.size());
         // SAFETY: as promised by the caller.
         let block = unsafe { System.realloc(block, layout, size) };
+        if !block.is_null() && size > layout.size() {
+            // SAFETY: the block has `size` bytes now.
+            unsafe { block.add(layout.size()).write_bytes(0, size - layout.size()) };
+        }
         take(block, size);
         block
     }

@@ -3,6 +3,7 @@
 //! its mind. Codes with a meaning of their own:
 //! - `C_Decrypt 150` (`CKR_BUFFER_TOO_SMALL`) holds until the caller offers more than the ciphertext's length;
 //! - `C_Encrypt 0` succeeds with a result that is one byte short;
+//! - `C_GetAttributeValue 12` holds for `CKA_CHECK_VALUE`;
 //! - `C_CreateObject 12` (`CKR_ATTRIBUTE_TYPE_INVALID`) holds for templates with `CKA_COPYABLE`, any other code for
 //!   labels that end in `.variant`.
 #![expect(non_snake_case, reason = "the names of PKCS#11")]
@@ -125,6 +126,20 @@ unsafe extern "C" fn C_CreateObject(
     }
 }
 
+unsafe extern "C" fn C_GetAttributeValue(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+) -> CK_RV {
+    // SAFETY: the caller's template of at least one attribute, as PKCS#11 demands.
+    let wanted = unsafe { (*template).type_ };
+    match planned("C_GetAttributeValue") {
+        Some(code) if wanted == CKA_CHECK_VALUE => code,
+        _ => real!(C_GetAttributeValue, session, object, template, count),
+    }
+}
+
 fn load() -> Option<Lists> {
     // SAFETY: the module behind is a PKCS#11 module that the test names.
     let module = unsafe { Pkcs11::new(env::var_os("FAULTY_BEHIND")?) }.ok()?;
@@ -149,6 +164,7 @@ fn load() -> Option<Lists> {
         C_Decrypt: Some(C_Decrypt),
         C_Encrypt: Some(C_Encrypt),
         C_CreateObject: Some(C_CreateObject),
+        C_GetAttributeValue: Some(C_GetAttributeValue),
         ..real
     };
     Some(Lists { real, faulty, _module: module })

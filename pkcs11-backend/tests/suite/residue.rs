@@ -1,16 +1,13 @@
 //! Nothing stays behind in the token, and nothing can be read out of it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{AES_KEYS, aes_ksn, filled, id, open, other_session, session_keys, suite};
+use crate::common::{AES_KEYS, aes_ksn, filled, id, open, other_session, session_keys, suite};
 use cryptoki::object::{Attribute, AttributeInfo, AttributeType, ObjectClass};
 use dukpt::{Key, KeyError, KeyStore, Lifetime, aes, tdes};
 use throwaway_token::{Error, isolated};
 
 #[test]
 fn a_thousand_operations_leave_no_key() -> Result<(), Error> {
-    isolated("a_thousand_operations_leave_no_key", |throwaway| {
+    isolated("residue::a_thousand_operations_leave_no_key", |throwaway| {
         let token = open(throwaway);
         let _keys = filled(&token, Lifetime::Permanent);
         let (store, watcher) = (token.store().unwrap(), other_session(throwaway));
@@ -51,7 +48,7 @@ fn a_thousand_operations_leave_no_key() -> Result<(), Error> {
 
 #[test]
 fn no_key_can_be_read() -> Result<(), Error> {
-    isolated("no_key_can_be_read", |throwaway| {
+    isolated("residue::no_key_can_be_read", |throwaway| {
         let token = open(throwaway);
         let store = filled(&token, Lifetime::Permanent);
         let watcher = other_session(throwaway);
@@ -77,7 +74,7 @@ fn no_key_can_be_read() -> Result<(), Error> {
 
 #[test]
 fn closing_a_store_closes_its_keys_and_not_the_login() -> Result<(), Error> {
-    isolated("closing_a_store_closes_its_keys_and_not_the_login", |throwaway| {
+    isolated("residue::closing_a_store_closes_its_keys_and_not_the_login", |throwaway| {
         let token = open(throwaway);
         let watcher = other_session(throwaway);
         let session_only = filled(&token, Lifetime::Session);

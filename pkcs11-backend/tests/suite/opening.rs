@@ -1,11 +1,8 @@
 //! Opening a token: what is named in each refusal, and where the PIN may come from.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+use std::{fs, process::Command};
 
-use std::{fs, path::PathBuf, process::Command};
-
-use common::{filled, id, open, settings};
+use crate::common::{filled, id, open, settings};
 use dukpt::{Key, KeyStore, Lifetime};
 use pkcs11_backend::{OpenError, PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Error, ThrowawayToken, isolated, isolated_with};
@@ -20,7 +17,7 @@ fn modules_that_are_none() {
         |module: &str| Settings::new(module, TokenSelector::label("any"), PinSource::File("/nonexistent/pin".into()));
     for missing in ["/nonexistent/module.so", "/usr/lib", "libsofthsm2.so"] {
         let error = refused(&settings(missing));
-        assert!(matches!(&error, OpenError::ModuleNotFound(path) if *path == PathBuf::from(missing)), "{error}");
+        assert!(matches!(&error, OpenError::ModuleNotFound(path) if path.as_os_str() == missing), "{error}");
         assert!(error.to_string().contains(missing));
     }
     // A file that is no library, and a library that is no module.
@@ -34,7 +31,7 @@ fn modules_that_are_none() {
 
 #[test]
 fn tokens_that_are_not_there() -> Result<(), Error> {
-    isolated("tokens_that_are_not_there", |throwaway| {
+    isolated("opening::tokens_that_are_not_there", |throwaway| {
         let mut settings = settings(throwaway);
         // The PIN is not read before the token is found.
         settings.pin = PinSource::File("/nonexistent/pin".into());
@@ -60,7 +57,7 @@ fn tokens_that_are_not_there() -> Result<(), Error> {
 
 #[test]
 fn two_tokens_of_one_label() -> Result<(), Error> {
-    isolated("two_tokens_of_one_label", |throwaway| {
+    isolated("opening::two_tokens_of_one_label", |throwaway| {
         let status = Command::new("softhsm2-util")
             .args(["--init-token", "--free", "--label", throwaway.label(), "--pin", "5678", "--so-pin", "5678"])
             .output()
@@ -98,7 +95,7 @@ fn pins() -> Result<(), Error> {
         let pin = fs::read_to_string(token.pin_file()).unwrap_or_default();
         vec![("GOOD_PIN", pin.trim_end().into()), ("EMPTY_PIN", "".into()), ("WRONG_PIN", "12345".into())]
     };
-    isolated_with("pins", environment, |throwaway| {
+    isolated_with("opening::pins", environment, |throwaway| {
         let mut settings = settings(throwaway);
         let mut with = |pin| {
             settings.pin = pin;
@@ -134,7 +131,7 @@ fn pins() -> Result<(), Error> {
 
 #[test]
 fn two_tokens_in_one_process() -> Result<(), Error> {
-    isolated("two_tokens_in_one_process", |throwaway| {
+    isolated("opening::two_tokens_in_one_process", |throwaway| {
         let first = open(throwaway);
         let link = throwaway.dir().join("linked-module.so");
         std::os::unix::fs::symlink(throwaway.module(), &link).unwrap();
@@ -162,7 +159,7 @@ fn two_tokens_in_one_process() -> Result<(), Error> {
 
 #[test]
 fn opening_and_closing_in_many_threads() -> Result<(), Error> {
-    isolated("opening_and_closing_in_many_threads", |throwaway| {
+    isolated("opening::opening_and_closing_in_many_threads", |throwaway| {
         drop(filled(&open(throwaway), Lifetime::Permanent));
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -179,7 +176,7 @@ fn opening_and_closing_in_many_threads() -> Result<(), Error> {
 
 #[test]
 fn what_a_token_says_of_itself() -> Result<(), Error> {
-    isolated("what_a_token_says_of_itself", |throwaway| {
+    isolated("opening::what_a_token_says_of_itself", |throwaway| {
         let uri = format!("PKCS11:token={};manufacturer=SoftHSM%20project;model=SoftHSM%20v2", throwaway.label());
         let module = throwaway.module().canonicalize().unwrap();
         let mut settings = settings(throwaway);

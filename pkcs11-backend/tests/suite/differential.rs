@@ -1,10 +1,7 @@
 //! The token and the software agree, key by key and in threads.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{AES_KEYS, aes_ksn, all_keys, filled, hex, id, material, memory, open, suite};
-use dukpt::{Custody, Key, KeyImport, KeyStore, KsnError, Lifetime, Scheme, aes, tdes};
+use crate::common::{AES_KEYS, aes_ksn, all_keys, filled, hex, id, material, memory, open, suite};
+use dukpt::{Custody, Key, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, Scheme, aes, tdes};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -44,7 +41,7 @@ fn suites() -> impl Iterator<Item = (&'static str, aes::Suite)> {
 
 #[test]
 fn aes_dukpt() -> Result<(), Error> {
-    isolated("aes_dukpt", |token| {
+    isolated("differential::aes_dukpt", |token| {
         let token = open(token);
         let store = filled(&token, Lifetime::Session);
         assert_eq!((store.custody(Scheme::Aes), store.custody(Scheme::Tdes)), (Custody::Token, Custody::Hybrid));
@@ -67,7 +64,7 @@ fn aes_dukpt() -> Result<(), Error> {
 
 #[test]
 fn the_data_key_of_the_x9_24_3_supplement() -> Result<(), Error> {
-    isolated("the_data_key_of_the_x9_24_3_supplement", |token| {
+    isolated("differential::the_data_key_of_the_x9_24_3_supplement", |token| {
         use ::aes::cipher::{BlockCipherDecrypt, KeyInit};
 
         let token = open(token);
@@ -86,28 +83,37 @@ fn the_data_key_of_the_x9_24_3_supplement() -> Result<(), Error> {
 
 #[test]
 fn tdes_hybrid_and_hmac() -> Result<(), Error> {
-    isolated("tdes_hybrid_and_hmac", |token| {
+    isolated("differential::tdes_hybrid_and_hmac", |token| {
         let token = open(token);
         let store = filled(&token, Lifetime::Permanent);
         let published = tdes::Ksn::try_from(&hex("FFFF9876543210EFF801")[..]).unwrap();
         let initial = store.key(&id("tdes")).unwrap().tdes_initial_key(&published).unwrap();
         assert_eq!(initial.expose()[..], hex("6AC292FAA1315B4D858AB3A3D7D5933A")); // X9.24-1:2009, A.4
-        let (software, hmac) = (memory(), store.key(&id("hmac")).unwrap());
+        let software = memory();
         let run = few().run(&(any::<[u8; 8]>(), prop::collection::vec(any::<u8>(), 0..200)), |(ksn, data)| {
             if let Ok(ksn) = tdes::Ksn::try_from(&ksn[..]) {
                 same_tdes(&store, &ksn);
             }
             let by_software = software.key(&id("hmac")).unwrap().hmac_sha256(&data).unwrap();
-            assert_eq!(hmac.hmac_sha256(&data).unwrap(), by_software);
+            assert_eq!(store.key(&id("hmac")).unwrap().hmac_sha256(&data).unwrap(), by_software);
             Ok(())
         });
         run.unwrap();
+        // The lengths around the hash's block of 64 bytes, and the longest key.
+        let (mut store, mut software) = (store, software);
+        for length in [32, 63, 64, 65, 256] {
+            let (name, key) = (id(&format!("hmac {length}")), KeyMaterial::new("hmac", &vec![0xAB; length]).unwrap());
+            store.import(&name, &key, Lifetime::Session).unwrap();
+            software.import(&name, &key, Lifetime::Session).unwrap();
+            let by_software = software.key(&name).unwrap().hmac_sha256(b"data");
+            assert_eq!(store.key(&name).unwrap().hmac_sha256(b"data"), by_software, "{length}");
+        }
     })
 }
 
 #[test]
 fn errors_are_those_of_the_software() -> Result<(), Error> {
-    isolated("errors_are_those_of_the_software", |token| {
+    isolated("differential::errors_are_those_of_the_software", |token| {
         let token = open(token);
         let (store, software) = (filled(&token, Lifetime::Session), memory());
         let suite = suite(aes::KeyType::Aes128, aes::KeyType::Aes128);
@@ -150,9 +156,13 @@ fn errors_are_those_of_the_software() -> Result<(), Error> {
 
 #[test]
 fn four_threads_share_a_token() -> Result<(), Error> {
-    isolated("four_threads_share_a_token", |token| {
+    isolated("differential::four_threads_share_a_token", |token| {
+        fn shared<T: Send + Sync>(_: &T) {}
+        fn sent<T: Send>(_: &T) {}
         let token = open(token);
-        let _keys = filled(&token, Lifetime::Permanent);
+        shared(&token);
+        let keys = filled(&token, Lifetime::Permanent);
+        sent(&keys);
         std::thread::scope(|scope| {
             for thread in 0..4u32 {
                 let store = token.store().unwrap();

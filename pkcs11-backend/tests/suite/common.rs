@@ -1,6 +1,4 @@
 //! What the tests share: a token's settings, test keys, and a second program that looks over the store's shoulder.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(dead_code, reason = "each test binary uses its part")]
 
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},

@@ -1,7 +1,4 @@
 //! What really crosses the PKCS#11 interface, as `pkcs11-spy` of OpenSC logs it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::{
     ffi::OsString,
@@ -9,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{AES_KEYS, aes_ksn, filled, id, open, settings, suite};
+use crate::common::{AES_KEYS, aes_ksn, filled, id, open, settings, suite};
 use cryptoki::object::{Attribute, AttributeType};
 use dukpt::{KeyStore, Lifetime, aes};
 use pkcs11_backend::{OpenError, PinSource, Token};
@@ -94,7 +91,7 @@ fn judge(log: &str, derivations: usize) -> Result<(), String> {
 
 #[test]
 fn an_aes_decryption_is_derivations_and_one_decryption() -> Result<(), Error> {
-    spied("an_aes_decryption_is_derivations_and_one_decryption", |throwaway, spy| {
+    spied("spy::an_aes_decryption_is_derivations_and_one_decryption", |throwaway, spy| {
         // The keys go in without the spy: an import has CKA_VALUE in its template, of course.
         drop(filled(&open(throwaway), Lifetime::Permanent));
         let mut settings = settings(throwaway);
@@ -156,7 +153,7 @@ fn thief(spy: &Path, token: &ThrowawayToken) -> cryptoki::session::Session {
 
 #[test]
 fn a_wrong_pin_is_tried_once() -> Result<(), Error> {
-    spied("a_wrong_pin_is_tried_once", |throwaway, spy| {
+    spied("spy::a_wrong_pin_is_tried_once", |throwaway, spy| {
         let wrong = throwaway.dir().join("wrong-pin");
         fs::write(&wrong, "00000000\n").unwrap();
         let mut settings = settings(throwaway);

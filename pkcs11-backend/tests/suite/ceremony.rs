@@ -1,9 +1,6 @@
 //! Key ceremonies: import, inventory, check values, deletion; and which keys are refused.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{
+use crate::common::{
     AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, filled, hex, id, material, memory, open, other_session, settings,
     suite,
 };
@@ -17,7 +14,7 @@ use throwaway_token::{Error, isolated};
 
 #[test]
 fn import_list_delete() -> Result<(), Error> {
-    isolated("import_list_delete", |throwaway| {
+    isolated("ceremony::import_list_delete", |throwaway| {
         let token = open(throwaway);
         let mut store = filled(&token, Lifetime::Permanent);
         store.generate_hmac(&id("made inside")).unwrap();
@@ -53,7 +50,7 @@ fn import_list_delete() -> Result<(), Error> {
 
 #[test]
 fn the_variant_of_a_tdes_key_belongs_to_it() -> Result<(), Error> {
-    isolated("the_variant_of_a_tdes_key_belongs_to_it", |throwaway| {
+    isolated("ceremony::the_variant_of_a_tdes_key_belongs_to_it", |throwaway| {
         let token = open(throwaway);
         let mut store = token.admin().unwrap();
         let (tdes, variant) = (id("tdes"), id("tdes.variant"));
@@ -80,6 +77,15 @@ fn the_variant_of_a_tdes_key_belongs_to_it() -> Result<(), Error> {
         store.delete(&tdes).unwrap();
         assert!(store.list().unwrap().is_empty());
 
+        // A key of another kind that happens to have the variant's name is not the variant, and not deleted with it.
+        other.create_object(&foreign("tdes")).unwrap();
+        store.import(&id("tdes.variant"), &material("hmac", HMAC_KEY), Lifetime::Permanent).unwrap();
+        let listed = store.list().unwrap();
+        assert_eq!(listed.len(), 2);
+        assert!(listed[0].problems.contains(&"the variant key is missing"), "{listed:?}");
+        store.delete(&tdes).unwrap();
+        store.delete(&id("tdes.variant")).unwrap();
+
         // The longest name: its variant's label is longer than any name.
         let long = id(&"x".repeat(64));
         store.import(&long, &material("tdes-base", TDES_KEY), Lifetime::Permanent).unwrap();
@@ -90,9 +96,20 @@ fn the_variant_of_a_tdes_key_belongs_to_it() -> Result<(), Error> {
     })
 }
 
+/// A TDES key as another program might make it, without a variant.
+fn foreign(label: &str) -> Vec<Attribute> {
+    vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::DES2),
+        Attribute::Value(hex(TDES_KEY)),
+        Attribute::Label(label.into()),
+        Attribute::Token(true),
+    ]
+}
+
 #[test]
 fn a_read_only_session_keeps_session_keys_only() -> Result<(), Error> {
-    isolated("a_read_only_session_keeps_session_keys_only", |throwaway| {
+    isolated("ceremony::a_read_only_session_keeps_session_keys_only", |throwaway| {
         let token = open(throwaway);
         let mut store = token.store().unwrap();
         let permanent = store.import(&id("key"), &material("hmac", HMAC_KEY), Lifetime::Permanent);
@@ -110,7 +127,7 @@ fn a_read_only_session_keeps_session_keys_only() -> Result<(), Error> {
 
 #[test]
 fn a_key_replaced_behind_our_back_is_found_again() -> Result<(), Error> {
-    isolated("a_key_replaced_behind_our_back_is_found_again", |throwaway| {
+    isolated("ceremony::a_key_replaced_behind_our_back_is_found_again", |throwaway| {
         let token = open(throwaway);
         let mut admin = filled(&token, Lifetime::Permanent);
         let store = token.store().unwrap();
@@ -137,7 +154,7 @@ fn a_key_replaced_behind_our_back_is_found_again() -> Result<(), Error> {
 
 #[test]
 fn unsafe_keys_are_refused() -> Result<(), Error> {
-    isolated("unsafe_keys_are_refused", |throwaway| {
+    isolated("ceremony::unsafe_keys_are_refused", |throwaway| {
         let token = open(throwaway);
         let mut permissive = settings(throwaway);
         permissive.allow_unsafe_keys = true;
@@ -194,7 +211,7 @@ fn unsafe_keys_are_refused() -> Result<(), Error> {
 
 #[test]
 fn names_and_types_that_do_not_fit() -> Result<(), Error> {
-    isolated("names_and_types_that_do_not_fit", |throwaway| {
+    isolated("ceremony::names_and_types_that_do_not_fit", |throwaway| {
         let token = open(throwaway);
         let mut store = filled(&token, Lifetime::Permanent);
         let other = other_session(throwaway);
@@ -244,7 +261,7 @@ fn names_and_types_that_do_not_fit() -> Result<(), Error> {
 
 #[test]
 fn imported_keys_have_one_mechanism_and_no_copies() -> Result<(), Error> {
-    isolated("imported_keys_have_one_mechanism_and_no_copies", |throwaway| {
+    isolated("ceremony::imported_keys_have_one_mechanism_and_no_copies", |throwaway| {
         let token = open(throwaway);
         let _store = filled(&token, Lifetime::Permanent);
         let other = other_session(throwaway);
@@ -255,7 +272,7 @@ fn imported_keys_have_one_mechanism_and_no_copies() -> Result<(), Error> {
             Attribute::ValueLen(16.into()),
             Attribute::Token(false),
         ];
-        let data = Mechanism::AesCbcEncryptData(cryptoki::mechanism::misc::AesCbcDeriveParams::new([0; 16], &[0; 16]));
+        let data = Mechanism::AesCbcEncryptData(cryptoki::mechanism::ekdf::AesCbcDeriveParams::new([0; 16], &[0; 16]));
         assert!(other.derive_key(&data, object("aes-128"), &child).is_err());
         assert!(other.encrypt(&Mechanism::Des3Cbc([0; 8]), object("tdes"), &[0; 8]).is_err());
         assert!(other.encrypt(&Mechanism::Des3Ecb, object("tdes"), &[0; 8]).is_ok());

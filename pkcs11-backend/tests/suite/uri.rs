@@ -1,5 +1,4 @@
 //! The URI parser: total, and strict about everything that could choose another token or show a PIN.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 

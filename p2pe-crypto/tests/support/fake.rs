@@ -1,0 +1,63 @@
+//! A key store that records what is asked of it, decrypts nothing (AES ciphertext is its own clear text), and fails on
+//! demand.
+
+use std::cell::RefCell;
+
+use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Scheme, aes, tdes};
+
+pub(crate) struct FakeStore {
+    pub(crate) calls: RefCell<Vec<String>>,
+    /// The call that fails, and how.
+    pub(crate) failure: Option<(&'static str, KeyError)>,
+    /// Runs while the clear text is in memory.
+    pub(crate) on_clear_text: fn(),
+}
+
+impl FakeStore {
+    pub(crate) fn new(failure: Option<(&'static str, KeyError)>, on_clear_text: fn()) -> Self {
+        Self { calls: RefCell::default(), failure, on_clear_text }
+    }
+
+    fn asked(&self, call: &str, detail: &str) -> Result<(), KeyError> {
+        self.calls.borrow_mut().push(format!("{call}{detail}"));
+        match &self.failure {
+            Some((failing, error)) if *failing == call => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) struct FakeKey<'s>(&'s FakeStore);
+
+impl KeyStore for FakeStore {
+    type Key<'s> = FakeKey<'s>;
+
+    fn key(&self, id: &KeyId) -> Result<FakeKey<'_>, KeyError> {
+        self.asked("key", &format!(" {id}")).map(|()| FakeKey(self))
+    }
+
+    fn custody(&self, _: Scheme) -> Custody {
+        Custody::Memory
+    }
+}
+
+impl Key for FakeKey<'_> {
+    fn derive(&self, _: &aes::Derivation) -> Result<Self, KeyError> {
+        self.0.asked("derive", "").map(|()| Self(self.0))
+    }
+
+    fn tdes_initial_key(&self, _: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
+        self.0.asked("tdes_initial_key", "")?;
+        tdes::InitialKey::try_filled(|_| Ok(()))
+    }
+
+    fn decrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+        (self.0.on_clear_text)();
+        self.0.asked("decrypt_cbc", "")
+    }
+
+    fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {
+        (self.0.on_clear_text)();
+        self.0.asked("hmac_sha256", "").map(|()| [0; 32])
+    }
+}

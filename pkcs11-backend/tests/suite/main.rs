@@ -1,0 +1,12 @@
+//! The backend against real tokens, each test with a token of its own.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod ceremony;
+mod common;
+mod differential;
+mod faults;
+mod nss;
+mod opening;
+mod residue;
+mod spy;
+mod uri;

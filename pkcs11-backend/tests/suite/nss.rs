@@ -1,0 +1,86 @@
+//! Another vendor's token: NSS softokn, which wants an initialisation string and knows fewer attributes.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::common::{AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, hex, id, import_all, material, memory, suite};
+use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
+use pkcs11_backend::{OpenError, PinSource, Settings, Token, TokenSelector};
+
+const PIN: &str = "nss test pin";
+
+fn softokn() -> Option<PathBuf> {
+    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    places.iter().map(|dir| Path::new(dir).join("libsoftokn3.so")).find(|path| path.is_file())
+}
+
+#[test]
+fn the_same_keys_in_nss_softokn() {
+    let Some(module) = softokn() else {
+        println!("skipped: libsoftokn3.so not installed");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().to_str().unwrap();
+    let pin = directory.path().join("pin");
+    fs::write(&pin, format!("{PIN}\n")).unwrap();
+    let made = Command::new("certutil").args(["-N", "-d", &format!("sql:{dir}"), "-f"]).arg(&pin).status();
+    if made.is_err() {
+        println!("skipped: certutil (package libnss3-tools) not installed");
+        return;
+    }
+    assert!(made.unwrap().success());
+
+    let mut settings = Settings::new(module, TokenSelector::label("NSS Certificate DB"), PinSource::File(pin));
+    // Without its string the module has no database.
+    assert!(Token::open(&settings).is_err());
+    settings.init = Some(format!("configdir='sql:{dir}' certPrefix='' keyPrefix='' secmod='' flags="));
+    let right_pin = settings.pin.clone();
+    let wrong = directory.path().join("wrong");
+    fs::write(&wrong, "no\n").unwrap();
+    settings.pin = PinSource::File(wrong);
+    assert!(matches!(Token::open(&settings), Err(OpenError::WrongPin)));
+    settings.pin = right_pin;
+
+    let token = Token::open(&settings).unwrap();
+    let mut store = token.admin().unwrap();
+    import_all(&mut store, Lifetime::Permanent);
+    let software = memory();
+    for (name, base, _) in AES_KEYS {
+        for (counter, data) in [(1, aes::KeyType::Aes128), (0xFFFF, base), (0x8000_0001, aes::KeyType::Aes128)] {
+            let suite = suite(base, data);
+            let mut results = [[0x3C; 64]; 2];
+            let key = aes::DataKey::derive(&store.key(&id(name)).unwrap(), &aes_ksn(counter), suite).unwrap();
+            key.decrypt_cbc(&[9; 16], &mut results[0]).unwrap();
+            let key = aes::DataKey::derive(&software.key(&id(name)).unwrap(), &aes_ksn(counter), suite).unwrap();
+            key.decrypt_cbc(&[9; 16], &mut results[1]).unwrap();
+            assert_eq!(results[0], results[1], "{name} {counter}");
+        }
+    }
+    let ksn = tdes::Ksn::try_from(&hex("FFFF9876543210EFF801")[..]).unwrap();
+    let initial = store.key(&id("tdes")).unwrap().tdes_initial_key(&ksn).unwrap();
+    assert_eq!(initial.expose()[..], hex("6AC292FAA1315B4D858AB3A3D7D5933A"));
+    let mac = store.key(&id("hmac")).unwrap().hmac_sha256(b"data").unwrap();
+    assert_eq!(mac, software.key(&id("hmac")).unwrap().hmac_sha256(b"data").unwrap());
+
+    store.generate_hmac(&id("new")).unwrap();
+    let listed = store.list().unwrap();
+    assert_eq!(listed.len(), all_keys().len() + 1);
+    for (name, kind, key) in all_keys() {
+        let entry = listed.iter().find(|entry| entry.id == id(name)).unwrap();
+        assert!(entry.problems.is_empty() && entry.permanent, "{entry:?}");
+        let computed = entry.check_value.unwrap().to_string();
+        assert_eq!(computed, material(kind, key).check_value().to_string(), "{name}");
+    }
+    let again = store.import(&id("tdes"), &material("tdes-base", TDES_KEY), Lifetime::Permanent);
+    assert_eq!(again, Err(KeyError::AlreadyExists(id("tdes"))));
+    let mut reader = token.store().unwrap();
+    assert!(reader.import(&id("no"), &material("hmac", HMAC_KEY), Lifetime::Permanent).is_err());
+    for entry in listed {
+        store.delete(&entry.id).unwrap();
+    }
+    assert!(store.list().unwrap().is_empty());
+}
