@@ -1,0 +1,82 @@
+//! The shell snippets of the README, run as they stand there, each set in an empty folder.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    env,
+    path::Path,
+    process::{Command, Output},
+};
+
+const README: &str = include_str!("../../README.md");
+
+fn snippets() -> Vec<&'static str> {
+    README.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect()
+}
+
+/// Runs a script with the built `p2pe` first on the path; any command that fails fails it.
+fn run(script: &str, folder: &Path) -> Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_p2pe")).parent().unwrap();
+    let path =
+        env::join_paths([binary.to_path_buf()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())));
+    Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(folder)
+        .env("PATH", path.unwrap())
+        .env_remove("P2PE_CONFIG")
+        .output()
+        .unwrap()
+}
+
+fn printed(script: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(script, folder.path());
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{out}\n{err}");
+    out
+}
+
+#[test]
+fn the_first_look_with_keys_in_memory() {
+    let out = printed(snippets()[0]);
+    for part in ["476173******0010", "2212", "memory", "security_code  present"] {
+        assert!(out.contains(part), "{part} is missing in:\n{out}");
+    }
+    assert!(!out.contains("4761739001010010"));
+}
+
+#[test]
+fn the_whole_story_with_keys_in_a_token() {
+    let module = throwaway_token::find_module().unwrap();
+    let script = snippets()[1].replace("/usr/lib/softhsm/libsofthsm2.so", module.to_str().unwrap());
+    let out = printed(&script);
+    for part in
+        ["check value 08D7B4", "check value ED6429", "476173******0010", "hybrid", "tok_", "\"token\"", "passed"]
+    {
+        assert!(out.contains(part), "{part} is missing in:\n{out}");
+    }
+    assert!(!out.contains("4761739001010010"));
+}
+
+#[test]
+fn the_rust_example_after_the_shell_snippets() {
+    let module = throwaway_token::find_module().unwrap();
+    let example = include_str!("../examples/gateway.rs").split_once("\n\n").unwrap().1;
+    assert!(README.contains(&format!("```rust\n{example}```")), "README and cli/examples/gateway.rs differ");
+    if module != Path::new("/usr/lib/softhsm/libsofthsm2.so") {
+        println!("skipped: the example names Debian's SoftHSM, which is elsewhere here");
+        return;
+    }
+    // A run of this test alone has not built the example.
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--locked", "--example", "gateway"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(build.status().unwrap().success());
+    let program = Path::new(env!("CARGO_BIN_EXE_p2pe")).with_file_name("examples").join("gateway");
+    let out = printed(&format!("{}\necho; {}", snippets()[1], program.display()));
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with("476173******0010 -> tok_"), "{last}");
+}
+
+#[test]
+fn there_are_two_sets_of_snippets() {
+    assert_eq!(snippets().len(), 2);
+}

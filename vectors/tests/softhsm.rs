@@ -1,0 +1,60 @@
+//! Every vector on a real token: nothing fails, nothing is skipped, nothing is left behind.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use dukpt::{KeyImport, Lifetime};
+use p2pe_vectors::{Outcome, VectorFile, run};
+use pkcs11_backend::{PinSource, Pkcs11Store, Settings, Token, TokenSelector};
+use throwaway_token::{ThrowawayToken, isolated};
+
+fn token(token: &ThrowawayToken) -> Token {
+    let pin = PinSource::File(token.pin_file());
+    Token::open(&Settings::new(token.module(), TokenSelector::label(token.label()), pin)).unwrap()
+}
+
+fn not_passed(store: &mut Pkcs11Store, lifetime: Lifetime) -> Vec<String> {
+    let files = VectorFile::builtin().unwrap();
+    let results = run(store, &files, lifetime);
+    assert_eq!(results.len(), files.iter().map(|file| file.tests.len()).sum::<usize>());
+    let bad = results.iter().filter(|case| case.outcome != Outcome::Passed);
+    bad.map(|case| format!("{} {} {:?}", case.file, case.id, case.outcome)).collect()
+}
+
+#[test]
+fn every_vector_passes_on_softhsm_with_session_objects_only() {
+    let name = "every_vector_passes_on_softhsm_with_session_objects_only";
+    isolated(name, |throwaway| {
+        let token = token(throwaway);
+        let mut store = token.store().unwrap();
+        assert_eq!(not_passed(&mut store, Lifetime::Session), Vec::<String>::new());
+        drop(store);
+        // Session objects went with their session: the token is as empty as before.
+        assert!(token.store().unwrap().list().unwrap().is_empty());
+    })
+    .unwrap();
+}
+
+/// An HSM that refuses clear imports, as the suite sees it: the keys are there under their names already.
+#[test]
+fn keys_in_the_token_are_used_by_label_if_their_check_value_confirms_them() {
+    let name = "keys_in_the_token_are_used_by_label_if_their_check_value_confirms_them";
+    isolated(name, |throwaway| {
+        let token = token(throwaway);
+        assert_eq!(not_passed(&mut token.admin().unwrap(), Lifetime::Permanent), Vec::<String>::new());
+
+        // Now every import is refused because the name is taken; the stored keys serve.
+        let mut store = token.store().unwrap();
+        assert_eq!(not_passed(&mut store, Lifetime::Session), Vec::<String>::new());
+
+        // Another key under the name: its check value tells, and its tests are skipped, never passed.
+        let mut admin = token.admin().unwrap();
+        let id = dukpt::KeyId::new("bdk-2026-osaka").unwrap();
+        admin.delete(&id).unwrap();
+        let other = dukpt::KeyMaterial::new("tdes-base", &[0x5A; 16]).unwrap();
+        admin.import(&id, &other, Lifetime::Permanent).unwrap();
+        let bad = not_passed(&mut token.store().unwrap(), Lifetime::Session);
+        assert!(!bad.is_empty() && bad.iter().all(|case| case.contains("Skipped")), "{bad:#?}");
+        assert!(bad.iter().all(|case| case.contains("another check value")), "{bad:#?}");
+    })
+    .unwrap();
+}
