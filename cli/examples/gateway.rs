@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // For each request.
     let bytes = std::fs::read("frame.txt")?;
     let payload = match Payload::parse(&bytes) {
-        Err(PayloadError::ClearAccountData) => panic!("take the device out of service"),
+        Err(PayloadError::ClearAccountData) => return Err("ALARM: take the device out of service".into()),
         other => other?,
     };
     match decryptor.decrypt(&payload) {

@@ -50,7 +50,8 @@ pub(crate) struct KeyTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceTable {
-    pub(crate) ksn_prefix: String,
+    pub(crate) ksn_prefix: Option<String>,
+    pub(crate) ksn: Option<String>,
     pub(crate) base_key: String,
     pub(crate) profile: String,
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dukpt::{KeyId, KsnPrefix, MaterialError};
+use dukpt::{KeyId, Ksn, KsnPrefix, MaterialError, Scheme};
 use p2pe_crypto::{Device, DeviceProfile, Devices};
 use pkcs11_backend::{OpenError, PinSource, Settings, TokenSelector, UriError};
 
@@ -60,9 +60,10 @@ impl Config {
         let file: File = toml::from_str(text)?;
         let mut devices = Devices::new();
         for table in &file.device {
-            let (prefix, device) = device(table).map_err(|what| ConfigError::Device(table.ksn_prefix.clone(), what))?;
+            let named = || table.ksn_prefix.clone().or(table.ksn.clone()).unwrap_or_default();
+            let (prefix, device) = device(table).map_err(|what| ConfigError::Device(named(), what))?;
             if devices.insert(prefix, device).is_some() {
-                return Err(ConfigError::Device(table.ksn_prefix.clone(), "this prefix is there twice".into()));
+                return Err(ConfigError::Device(named(), format!("the prefix {prefix} is there twice")));
             }
         }
         let token_key = file.tokens.map(|tokens| key_id(&tokens.key)).transpose()?;
@@ -82,7 +83,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Toml(#[from] Box<toml::de::Error>),
     /// A device table that cannot be.
-    #[error("device with ksn_prefix {0:?}: {1}")]
+    #[error("device {0:?}: {1}")]
     Device(String, String),
     /// A key name that cannot be.
     #[error("key {0:?}: a key name is 1 to 64 printable ASCII characters")]
@@ -119,10 +120,24 @@ fn key_id(name: &str) -> Result<KeyId, ConfigError> {
 
 fn device(table: &DeviceTable) -> Result<(KsnPrefix, Device), String> {
     let profile: DeviceProfile = table.profile.parse().map_err(|_| format!("no profile {:?}", table.profile))?;
-    let prefix = hex::decode(&table.ksn_prefix).map_err(|_| "ksn_prefix is not whole hex bytes".to_string())?;
-    let prefix = KsnPrefix::new(profile.scheme(), &prefix).map_err(|error| error.to_string())?;
+    let prefix = prefix(table, profile.scheme())?;
     let base_key = KeyId::new(&table.base_key).map_err(|error| error.to_string())?;
     Ok((prefix, Device { base_key, profile }))
+}
+
+fn prefix(table: &DeviceTable, scheme: Scheme) -> Result<KsnPrefix, String> {
+    let bytes = |digits| hex::decode(digits).map_err(|_| "not whole hex bytes".to_string());
+    match (&table.ksn_prefix, &table.ksn) {
+        (Some(prefix), None) => KsnPrefix::new(scheme, &bytes(prefix)?).map_err(|error| error.to_string()),
+        (None, Some(ksn)) => {
+            let ksn = Ksn::of_transaction(&bytes(ksn)?).map_err(|error| error.to_string())?;
+            if ksn.scheme() != scheme {
+                return Err("the profile is for KSNs of the other scheme".into());
+            }
+            Ok(KsnPrefix::of(&ksn))
+        }
+        _ => Err("a device has either a ksn_prefix or the ksn of one of its payloads".into()),
+    }
 }
 
 fn store(table: StoreTable, folder: &Path) -> Result<StoreSettings, ConfigError> {

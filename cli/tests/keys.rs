@@ -1,0 +1,102 @@
+//! `p2pe keys` and the ways in which a token does not open.
+
+mod support;
+
+use support::{BDK, Folder, KEYPAD};
+
+#[test]
+fn the_life_of_a_key() {
+    let folder = Folder::token();
+    let ran = folder.import("bdk-1", "tdes-base", BDK).done();
+    assert!(ran.out.contains("component 1 of 2: check value") && ran.out.contains("check value 08D7B4"), "{}", ran.out);
+    assert!(!ran.out.contains(BDK));
+    folder.import("bdk-1", "tdes-base", BDK).refused(7, "exists already");
+
+    let aes = folder.import("bdk-aes", "aes-base", &"F1".repeat(32)).done();
+    assert!(aes.out.contains("CMAC"), "{}", aes.out);
+    folder.run(&["keys", "generate", "--id", "tokens"]).done();
+
+    let keys = folder.run(&["--json", "keys", "list"]).done().json();
+    let keys = keys["keys"].as_array().unwrap();
+    let row = |id: &str| keys.iter().find(|key| key["id"] == id).unwrap();
+    assert_eq!(keys.len(), 3, "the variant of a TDES key is no key of its own");
+    assert_eq!((&row("bdk-1")["kind"], &row("bdk-1")["check_value"]), (&"tdes-base".into(), &"08D7B4".into()));
+    assert_eq!((&row("bdk-aes")["kind"], &row("bdk-aes")["generated"]), (&"aes-base 256".into(), &false.into()));
+    assert_eq!((&row("tokens")["kind"], &row("tokens")["generated"]), (&"hmac".into(), &true.into()));
+    assert!(keys.iter().all(|key| key["problems"].as_array().unwrap().is_empty()));
+
+    folder.run(&["keys", "delete", "--id", "bdk-1"]).refused(2, "--yes");
+    folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]).done();
+    folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]).refused(7, "bdk-1");
+    folder.run(&["decrypt", KEYPAD]).refused(7, "bdk-1");
+}
+
+#[test]
+fn a_wrong_check_value_stores_nothing() {
+    let folder = Folder::token();
+    folder.write("one", BDK);
+    folder.write("two", &"00".repeat(16));
+    let import = |check_value: &str| {
+        let files = ["--component-file", "one", "--component-file", "two"];
+        let args = ["keys", "import", "--id", "k", "--kind", "tdes-base", "--check-value", check_value];
+        folder.run(&[&args[..], &files].concat())
+    };
+    import("08D7B5").refused(2, "nothing was stored");
+    import("8D7").refused(2, "check value");
+    let none = folder.run(&["--json", "keys", "list"]).done().json();
+    assert_eq!(none["keys"].as_array().unwrap().len(), 0);
+    import("08D7").done();
+}
+
+#[test]
+fn components_that_are_none() {
+    let folder = Folder::token();
+    folder.write("short", &"00".repeat(15));
+    folder.write("text", "not hex");
+    folder.write("good", BDK);
+    let import = |one: &str, two: &str| {
+        let files = ["--component-file", one, "--component-file", two];
+        folder.run(&[&["keys", "import", "--id", "k", "--kind", "tdes-base"][..], &files].concat())
+    };
+    import("good", "short").refused(2, "15 bytes");
+    import("good", "text").refused(2, "not hex digits");
+    import("good", "nowhere").refused(2, "nowhere");
+    let single = ["keys", "import", "--id", "k", "--kind", "tdes-base", "--component-file", "good"];
+    folder.run(&single).refused(2, "two or more components");
+}
+
+#[test]
+fn components_and_pin_are_typed_in_without_echo() {
+    let folder = Folder::token();
+    let token = folder.token.as_ref().unwrap();
+    let pin = std::fs::read_to_string(token.pin_file()).unwrap();
+    let settings = folder.dir.path().join("p2pe.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let prompting: String =
+        text.lines().filter(|line| !line.starts_with("pin")).map(|line| format!("{line}\n")).collect();
+    folder.write("p2pe.toml", &prompting);
+
+    let other = "F".repeat(32);
+    let typed = format!("{BDK}\n{other}\n{}\n", pin.trim());
+    let ran = folder.at_terminal(&["keys", "import", "--id", "k", "--kind", "tdes-base"], &typed).done();
+    assert!(ran.out.contains("component 2 of 2") && ran.out.contains("stored in the token"), "{}", ran.out);
+    assert!(!ran.out.contains(BDK) && !ran.out.contains(&other) && !ran.out.contains(pin.trim()), "{}", ran.out);
+}
+
+#[test]
+fn tokens_that_do_not_open() {
+    let folder = Folder::token();
+    folder.write("wrong-pin", "0000\n");
+    let list = ["keys", "list"];
+    let with = |args: &[&str]| folder.run(&[args, &list].concat());
+    with(&["--pin-file", "wrong-pin"]).refused(8, "refuses the PIN");
+    with(&["--pin-file", "nowhere"]).refused(8, "nowhere");
+    with(&["--pin-env", "NO_SUCH_VARIABLE"]).refused(8, "NO_SUCH_VARIABLE");
+    with(&["--token", "no-such-token"]).refused(8, "no-such-token");
+    with(&["--module", "/no/such/module.so"]).refused(8, "/no/such/module.so");
+    with(&["--module", "/bin/true"]).refused(8, "/bin/true");
+    with(&["--token", "pkcs11:token=x?pin-value=1234"]).refused(2, "must not be in a URI");
+    with(&["--store", "memory"]).refused(2, "keeps no keys");
+    let pin_on_the_command_line = with(&["--pin", "1234"]);
+    assert_eq!(pin_on_the_command_line.code, 2);
+}
