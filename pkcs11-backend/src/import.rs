@@ -17,6 +17,7 @@ const HMAC_LENGTH: u8 = 32;
 impl KeyImport for Pkcs11Store {
     /// Stores the key, and of a TDES base key its variant too, as `<id>.variant`. The new key is looked up and
     /// checked at once: one that the token does not keep safely is removed again.
+    /// A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` (NSS) gets the key without the two.
     ///
     /// # Errors
     /// [`KeyError::AlreadyExists`], also for the variant's label; [`KeyError::UnsafeAttribute`];

@@ -65,8 +65,8 @@ impl ModuleUse {
     }
 }
 
-/// Runs a login while no other thread logs in, initialises or finalises: copies of one module in a process share
-/// state that they do not guard.
+/// Runs a login while no other thread logs in, initialises or finalises. Two copies of one module file may be loaded
+/// in a process to make use of two cores, and their logins must not meet.
 pub(crate) fn alone<T>(run: impl FnOnce() -> T) -> T {
     let _in_use = lock();
     run()

@@ -1,12 +1,12 @@
 //! Key ceremonies: import, inventory, check values, deletion; and which keys are refused.
 
 use crate::common::{
-    AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, filled, hex, id, material, memory, open, other_session, settings,
-    suite,
+    AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, filled, hex, id, material, memory, open, other_session,
+    session_keys, settings, suite,
 };
 use cryptoki::{
     mechanism::Mechanism,
-    object::{Attribute, KeyType, ObjectClass},
+    object::{Attribute, AttributeType, KeyType, ObjectClass},
 };
 use dukpt::{Key, KeyError, KeyImport, KeyKind, KeyStore, Lifetime, aes, tdes};
 use pkcs11_backend::Token;
@@ -20,8 +20,11 @@ fn import_list_delete() -> Result<(), Error> {
         store.generate_hmac(&id("made inside")).unwrap();
         store.import(&id("for now"), &material("hmac", HMAC_KEY), Lifetime::Session).unwrap();
 
+        let watcher = other_session(throwaway);
+        assert_eq!(session_keys(&watcher), 1);
         let listed = store.list().unwrap();
         assert_eq!(listed.len(), all_keys().len() + 2);
+        assert_eq!(session_keys(&watcher), 1, "a check value left its key");
         for (name, kind, key) in all_keys() {
             let entry = listed.iter().find(|entry| entry.id == id(name)).unwrap();
             let material = material(kind, key);
@@ -279,6 +282,8 @@ fn imported_keys_have_one_mechanism_and_no_copies() -> Result<(), Error> {
         assert!(other.sign(&Mechanism::Sha512Hmac, object("hmac"), &[0; 8]).is_err());
         for (name, ..) in all_keys() {
             assert!(other.copy_object(object(name), &[Attribute::Token(false)]).is_err(), "{name}");
+            let said = other.get_attributes(object(name), &[AttributeType::Copyable]).unwrap();
+            assert_eq!(said, [Attribute::Copyable(false)], "{name}");
         }
         // And a key that the token made works as one.
         let mut store = token.admin().unwrap();

@@ -1,6 +1,6 @@
 //! A token that fails: through a module that does so on demand (`tests/faulty_module`).
 
-use std::{env, ffi::OsString, fs, path::PathBuf};
+use std::{env, ffi::OsString, fs, path::PathBuf, process::Command};
 
 use crate::common::{
     AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, filled, hex, id, material, memory, open, other_session, session_keys,
@@ -10,12 +10,18 @@ use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
 use pkcs11_backend::{OpenError, Pkcs11Store, Settings, Token};
 use throwaway_token::{Error, ThrowawayToken, isolated_with};
 
-/// The module, which cargo builds beside the tests.
+/// The faulty module. `cargo test` builds it with the other examples, `cargo test --all-targets` does not: so the
+/// parent of each test, which is not told what the module stands before, has cargo see to it.
 fn faulty_module() -> PathBuf {
     let tests = env::current_exe().unwrap();
-    let module = tests.ancestors().nth(2).unwrap().join("examples").join("libfaulty_module.so");
-    assert!(module.is_file(), "run `cargo build -p pkcs11-backend --examples` first: no {}", module.display());
-    module
+    let target = tests.ancestors().nth(3).unwrap();
+    if env::var_os("FAULTY_BEHIND").is_none() {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "faulty_module", "--target-dir"]).arg(target);
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        assert!(build.status().unwrap().success(), "the faulty module cannot be built");
+    }
+    target.join("debug/examples/libfaulty_module.so")
 }
 
 fn plan(token: &ThrowawayToken, faults: &str) {
@@ -27,10 +33,11 @@ fn faulty(name: &str, body: impl FnOnce(&ThrowawayToken, &Settings)) -> Result<(
     let environment = |token: &ThrowawayToken| -> Vec<(&'static str, OsString)> {
         vec![("FAULTY_BEHIND", token.module().into()), ("FAULTY_PLAN", token.dir().join("plan").into())]
     };
+    let module = faulty_module();
     isolated_with(name, environment, |token| {
         drop(filled(&open(token), Lifetime::Permanent));
         let mut settings = settings(token);
-        settings.module = faulty_module();
+        settings.module = module;
         plan(token, "");
         body(token, &settings);
     })
