@@ -67,6 +67,7 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let hint = match &error {
             KeyError::NotFound(_) => "import it with p2pe keys import, or correct base_key or key in the settings",
+            KeyError::Ambiguous(_) => "delete all but one with the HSM's own tool",
             KeyError::AlreadyExists(_) => "choose another name, or delete the old key first",
             KeyError::NotPermitted => "the key is of another kind or size than the profile says; see p2pe keys list",
             KeyError::Unsupported(_) => "this token cannot do it; see p2pe selftest",

@@ -160,6 +160,9 @@ pub enum KeyError {
     /// A key of that name is there already.
     #[error("a key named {0} exists already")]
     AlreadyExists(KeyId),
+    /// Several keys have that name: either could be the wrong one.
+    #[error("several keys are named {0}")]
+    Ambiguous(KeyId),
     /// The key is of another kind than the operation needs.
     #[error("the key is not of the kind that this operation needs")]
     NotPermitted,
@@ -197,6 +200,7 @@ impl KeyError {
         match self {
             Self::NotFound(_) => "key_not_found",
             Self::AlreadyExists(_) => "key_already_exists",
+            Self::Ambiguous(_) => "key_ambiguous",
             Self::NotPermitted => "key_not_permitted",
             Self::Unsupported(_) => "key_unsupported",
             Self::BadLength => "key_bad_length",

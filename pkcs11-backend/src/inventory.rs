@@ -9,11 +9,14 @@ use crate::{
     Pkcs11Store,
     direct::{Object, Value},
     kind,
-    store::{AMBIGUOUS, variant_label},
+    store::variant_label,
 };
 
 /// What is wrong with a TDES base key without its variant, or with a variant alone.
 const NO_VARIANT: &str = "the variant key is missing";
+
+/// What is wrong with a label that several keys have.
+const AMBIGUOUS: &str = "CKA_LABEL: several keys have it";
 
 /// One key of the inventory.
 #[derive(Clone, Debug)]
@@ -79,7 +82,7 @@ impl Pkcs11Store {
     /// base key is still there to be deleted again.
     ///
     /// # Errors
-    /// [`KeyError::NotFound`]; [`KeyError::UnsafeAttribute`] if several keys have this name; [`KeyError::Device`].
+    /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`] if several keys have this name; [`KeyError::Device`].
     pub fn delete(&mut self, id: &KeyId) -> Result<(), KeyError> {
         let object = self.only(id, id.as_str())?;
         self.forget(id);

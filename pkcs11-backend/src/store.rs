@@ -111,7 +111,7 @@ impl Pkcs11Store {
         match self.labelled(label)?[..] {
             [object] => Ok(object),
             [] => Err(KeyError::NotFound(KeyId::new(label).unwrap_or_else(|_| id.clone()))),
-            [..] => Err(KeyError::UnsafeAttribute { id: id.clone(), attribute: AMBIGUOUS }),
+            [..] => Err(KeyError::Ambiguous(KeyId::new(label).unwrap_or_else(|_| id.clone()))),
         }
     }
 
@@ -170,9 +170,6 @@ impl Pkcs11Store {
     }
 }
 
-/// What is wrong with a label that several keys have.
-pub(crate) const AMBIGUOUS: &str = "CKA_LABEL: several keys have it";
-
 /// The label of the variant that belongs to a TDES base key.
 pub(crate) fn variant_label(id: &KeyId) -> String {
     format!("{id}.variant")
@@ -182,8 +179,8 @@ impl KeyStore for Pkcs11Store {
     type Key<'s> = Pkcs11Key<'s>;
 
     /// # Errors
-    /// [`KeyError::NotFound`]; [`KeyError::UnsafeAttribute`] for a key that is not kept safely, or whose label other
-    /// keys have too; [`KeyError::NotPermitted`] for a key of no known kind; [`KeyError::Device`].
+    /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`]; [`KeyError::UnsafeAttribute`] for a key that is not kept
+    /// safely; [`KeyError::NotPermitted`] for a key of no known kind; [`KeyError::Device`].
     fn key(&self, id: &KeyId) -> Result<Pkcs11Key<'_>, KeyError> {
         Ok(Pkcs11Key::new(self, Held::Stored(self.stored(id)?)))
     }
