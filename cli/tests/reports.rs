@@ -10,7 +10,7 @@ use support::{BDK, Folder};
 fn own_vectors(plaintext: &str, key: &str) -> String {
     format!(
         r#"{{ "schema_version": 1, "title": "own", "flags": {{}},
-            "keys": [ {{ "id": "own-key", "kind": "tdes-base", "value": "{key}" }} ],
+            "keys": [ {{ "id": "own-key", "kind": "tdes-base", "value": "{key}", "check_value": "08D7B4" }} ],
             "tests": [ {{ "id": "row", "type": "tdes-data-key", "source": "X9.24-1", "flags": [], "result": "valid",
                 "key": "own-key", "ksn": "FFFF9876543210E00001", "variant": "data-request", "cipher": "tdes-cbc",
                 "data_key": "448D3F076D8304036A55A3D7E0055A78",

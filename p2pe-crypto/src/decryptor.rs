@@ -56,8 +56,8 @@ impl<S: KeyStore> Decryptor<S> {
     pub fn device(&self, payload: &Payload) -> Result<&Device, Error> {
         let device =
             self.devices.get(payload.ksn()).ok_or_else(|| Error::UnknownDevice(KsnPrefix::of(payload.ksn())))?;
-        let fits = device.profile.format == payload.format()
-            && match (payload, device.profile.encryption) {
+        let fits = device.profile.format() == payload.format()
+            && match (payload, device.profile.encryption()) {
                 (Payload::IdTech(frame), Encryption::Tdes(_, cipher)) => frame.cipher() == cipher,
                 (Payload::IdTech(_), Encryption::Aes(_)) => false,
                 (Payload::Tracks(_), _) => device.profile.scheme() == payload.ksn().scheme(),
@@ -102,7 +102,7 @@ enum DataKey<K> {
 
 impl<K: Key> DataKey<K> {
     fn derive(base_key: &K, ksn: &Ksn, profile: DeviceProfile) -> Result<Self, Error> {
-        match (ksn, profile.encryption) {
+        match (ksn, profile.encryption()) {
             (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher)) => {
                 let initial_key = base_key.tdes_initial_key(ksn)?;
                 let key = tdes::DataKey::derive(&initial_key, ksn, variant).map_err(KeyError::from)?;

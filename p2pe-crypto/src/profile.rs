@@ -40,13 +40,32 @@ pub enum Encryption {
 /// | `track-aes-dukpt-128-both` | the data key of usage `3002`, both ways |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DeviceProfile {
-    /// The layout of what the device sends.
-    pub format: Format,
-    /// The key and cipher it encrypts with.
-    pub encryption: Encryption,
+    format: Format,
+    encryption: Encryption,
 }
 
 impl DeviceProfile {
+    /// # Errors
+    /// [`ProfileError`] for AES DUKPT in ID TECH frames: they have room for a 10-byte KSN only.
+    pub fn new(format: Format, encryption: Encryption) -> Result<Self, ProfileError> {
+        match (format, encryption) {
+            (Format::IdTechEnhanced, Encryption::Aes(_)) => Err(ProfileError),
+            _ => Ok(Self { format, encryption }),
+        }
+    }
+
+    /// The layout of what the device sends.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The key and cipher it encrypts with.
+    #[must_use]
+    pub fn encryption(&self) -> Encryption {
+        self.encryption
+    }
+
     /// The scheme of the KSNs that such devices send.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
@@ -73,12 +92,10 @@ impl FromStr for DeviceProfile {
             _ => return Err(ProfileError),
         };
         let encryption = match rest.strip_prefix("aes-dukpt-") {
-            // An ID TECH enhanced frame has room for a 10-byte KSN only.
-            Some(_) if format == Format::IdTechEnhanced => return Err(ProfileError),
             Some(sizes) => Encryption::Aes(suite(sizes)?),
             None => tdes(rest)?,
         };
-        Ok(Self { format, encryption })
+        Self::new(format, encryption)
     }
 }
 

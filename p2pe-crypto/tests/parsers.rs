@@ -1,5 +1,5 @@
 //! The parsers are total, and what they accept adds up: every length, every field, in each outer form of a frame.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![expect(clippy::cast_possible_truncation, reason = "lengths of a test's own making")]
 
 #[path = "support/envelope.rs"]

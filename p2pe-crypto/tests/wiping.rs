@@ -40,6 +40,11 @@ fn raw(track: &str) -> Payload {
     Payload::from_tracks(&KSN, &[&ciphertext]).unwrap()
 }
 
+/// What the fake store decrypts to `clear`.
+fn turned(clear: &[u8]) -> Vec<u8> {
+    clear.iter().map(|byte| !byte).collect()
+}
+
 /// The guard itself: it must catch what is not wiped.
 #[test]
 fn the_canary_sings() {
@@ -133,7 +138,7 @@ fn what_was_decrypted_in_vain() {
             .map(|track| {
                 let mut block = track.as_bytes().to_vec();
                 block.resize(track.len().next_multiple_of(16), 0);
-                block
+                turned(&block)
             })
             .collect();
         let blocks: Vec<&[u8]> = blocks.iter().map(|block| &block[..]).collect();
@@ -152,7 +157,7 @@ fn what_was_decrypted_in_vain() {
 fn what_a_store_failed_on_half_way() {
     let mut clear = checked(TRACK2);
     clear.resize(48, 0);
-    let payload = Payload::from_tracks(&AES_KSN, &[&clear]).unwrap();
+    let payload = Payload::from_tracks(&AES_KSN, &[&turned(&clear)]).unwrap();
     let error = KeyError::Device { function: "C_Decrypt", code: 5 };
     let store = FakeStore::new(Some(("decrypt_cbc", error)), || assert!(present()));
     let decryptor = Decryptor::new(store, devices(&[(&AES_KSN[..4], "bdk", "track-aes-dukpt-128")]));

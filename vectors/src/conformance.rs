@@ -61,15 +61,20 @@ pub fn run<S: KeyImport>(store: &mut S, files: &[VectorFile], lifetime: Lifetime
                 Some((_, Err(reason))) => Some(format!("key {id}: {reason}")),
                 _ => None,
             });
-            let verdict = match unusable {
-                Some(reason) => Outcome::Skipped(reason),
-                None => judge(test, attempt(store, &keys, &test.case)),
+            // What is refused at the door, and what is not run, uses no key.
+            let (verdict, used_key) = match unusable {
+                Some(reason) => (Outcome::Skipped(reason), false),
+                None => {
+                    let came_to = attempt(store, &keys, &test.case);
+                    let used_key = !matches!(came_to, Attempt::Error { at_parse: true, .. } | Attempt::Broken(_));
+                    (judge(test, came_to), used_key)
+                }
             };
             results.push(CaseResult {
                 file: file.name.clone(),
                 id: test.id.clone(),
                 kind: test.case.name(),
-                custody: custody(store, &test.case),
+                custody: if used_key { custody(store, &test.case) } else { String::new() },
                 outcome: verdict,
                 duration: started.elapsed(),
             });
@@ -84,6 +89,7 @@ pub(crate) enum Attempt {
     Differs(String),
     Error {
         code: &'static str,
+        /// Refused at the door: no key was asked for.
         at_parse: bool,
     },
     /// The file itself cannot be run, as with a profile name that does not exist.

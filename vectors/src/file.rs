@@ -1,9 +1,15 @@
 //! A file of test vectors: its types, and a loader that lets nothing unknown pass.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
+
+use crate::proof;
 
 /// One file of vectors, with the hash of its bytes for the report.
 #[derive(Debug)]
@@ -86,19 +92,22 @@ impl VectorFile {
         if document.schema_version != 1 {
             return inconsistent(format!("schema version {} is not 1", document.schema_version));
         }
-        let mut ids = BTreeMap::new();
+        if document.tests.is_empty() {
+            return inconsistent("it has no tests".into());
+        }
+        if let Some(key) = document.keys.iter().find(|key| key.kind != "hmac" && key.check_value.is_none()) {
+            return inconsistent(format!("key {}: a base key has a check_value", key.id));
+        }
+        let mut ids = BTreeSet::new();
         for test in &document.tests {
-            if ids.insert(&test.id, ()).is_some() {
+            if !ids.insert(&test.id) {
                 return inconsistent(format!("two tests have the id {}", test.id));
-            }
-            if (test.result == Verdict::Invalid) != test.error.is_some() {
-                return inconsistent(format!(
-                    "test {}: an invalid test names its error, a valid one has none",
-                    test.id
-                ));
             }
             if let Some(flag) = test.flags.iter().find(|flag| !document.flags.contains_key(*flag)) {
                 return inconsistent(format!("test {}: flag {flag} is not declared", test.id));
+            }
+            if let Err(what) = proof::check(test) {
+                return inconsistent(format!("test {}: {what}", test.id));
             }
         }
         Ok(Self {

@@ -6,6 +6,7 @@ mod dukpt_cases;
 mod example;
 mod file;
 mod payload_cases;
+mod proof;
 mod report;
 
 pub use conformance::{CaseResult, Outcome, run};

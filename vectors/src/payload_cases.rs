@@ -35,11 +35,11 @@ pub(crate) fn track<S: KeyStore>(store: &S, case: &TrackCase) -> Attempt {
 pub(crate) fn token<S: KeyStore>(store: &S, case: &TokenCase) -> Attempt {
     let pan = match Pan::new(case.pan.as_bytes()) {
         Ok(pan) => pan,
-        Err(error) => return Attempt::error(error.code()),
+        Err(error) => return Attempt::Error { code: error.code(), at_parse: true },
     };
     let merchant = match MerchantId::new(&case.merchant) {
         Ok(merchant) => merchant,
-        Err(error) => return Attempt::error(error.code()),
+        Err(error) => return Attempt::Error { code: error.code(), at_parse: true },
     };
     let key = match key_id(&case.key) {
         Ok(key) => key,

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Pan, check_character::Charset, grammar, grammar::Fields, masked};
-use crate::{EncryptedTrack, Error, PayloadError, Unsupported};
+use crate::{EncryptedTrack, Error};
 
 /// How the card number got into the device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -173,22 +173,13 @@ impl Track {
 
 /// Card security code, 3 or 4 digits. Wiped on drop.
 #[expect(missing_debug_implementations, reason = "is a security code")]
-pub struct SecurityCode {
-    digits: Zeroizing<[u8; 4]>,
-    length: usize,
-}
+pub struct SecurityCode(Zeroizing<Vec<u8>>);
 
 impl SecurityCode {
-    fn new(digits: &[u8]) -> Self {
-        let mut code = Self { digits: Zeroizing::new([0; 4]), length: digits.len().min(4) };
-        code.digits[..code.length].copy_from_slice(&digits[..code.length]);
-        code
-    }
-
     /// The digits in clear.
     #[must_use]
     pub fn expose(&self) -> &str {
-        core::str::from_utf8(&self.digits[..self.length]).unwrap_or_default()
+        core::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -250,9 +241,6 @@ impl Reader {
         length: Option<usize>,
         mut clear: Zeroizing<Vec<u8>>,
     ) -> Result<(), Error> {
-        if grammar::is_jis2(&clear) {
-            return Err(PayloadError::Unsupported(Unsupported::Jis).into());
-        }
         let charset = match number {
             TrackNumber::One => Charset::Alphanumeric,
             _ => Charset::Numeric,
@@ -297,7 +285,7 @@ impl Reader {
             self.name = Some(Zeroizing::new(String::from(name)));
         }
         if let Some(code) = fields.security_code {
-            self.sensitive.security_code = Some(SecurityCode::new(code));
+            self.sensitive.security_code = Some(SecurityCode(Zeroizing::new(code.to_vec())));
         }
         Ok(())
     }

@@ -12,8 +12,10 @@ pub(super) struct Fields<'t> {
     pub(super) security_code: Option<&'t [u8]>,
 }
 
-/// Finds the end of a track: the text up to and with the end sentinel, if the check character behind it is right or
-/// left out. `length` is the clear length where the payload tells it; otherwise all behind the track must be padding:
+/// Finds the end of a track: the text up to and with the end sentinel, if what stands behind it is right.
+///
+/// Where the payload tells the clear `length`, that is the check character and nothing else: to take one that is missing
+/// would let a changed ciphertext through. Otherwise it is the check character, which may be left out, and padding:
 /// zeros, or anything shorter than a block.
 pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Option<&[u8]> {
     // The end sentinel is legal nowhere else in a track.
@@ -22,7 +24,6 @@ pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Opt
     let check = charset.check_character(text);
     let checked = match length {
         Some(length) => match clear.get(end..length)? {
-            [] => true,
             [character] => *character == check,
             _ => false,
         },
@@ -80,14 +81,6 @@ pub(super) fn track3(text: &[u8]) -> bool {
     matches!(text.first(), Some(b';' | b'+')) && text.len() > 2
 }
 
-/// A JIS X 6302-2 type II stripe: `7F`, 69 characters, `7F` and their exclusive-or.
-pub(super) fn is_jis2(clear: &[u8]) -> bool {
-    match clear.first_chunk::<72>() {
-        Some([0x7F, inner @ .., lrc]) => inner[69] == 0x7F && inner.iter().fold(0, |x, byte| x ^ byte) == *lrc,
-        _ => false,
-    }
-}
-
 fn account(digits: &[u8]) -> Option<&[u8]> {
     ((12..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)).then_some(digits)
 }
@@ -107,7 +100,7 @@ fn expiry_and_service_code(rest: &[u8], separator: u8) -> Option<ExpiryAndServic
         (&first, rest) if first == separator => (None, rest),
         _ => {
             let (code, rest) = rest.split_first_chunk::<3>()?;
-            (Some(*code).filter(|code| code.iter().all(u8::is_ascii_digit)), rest)
+            (Some(Some(*code).filter(|code| code.iter().all(u8::is_ascii_digit))?), rest)
         }
     };
     Some((expiry, service_code, rest))

@@ -21,7 +21,8 @@ const SESSION_ID: usize = 8;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     form: Form,
-    data: Box<[u8]>,
+    // Wiped on drop: unsalted hashes of the tracks and a keyed-in address may stand in it.
+    data: Zeroizing<Box<[u8]>>,
     masked: [Option<Range<usize>>; 3],
     encrypted: [Option<Range<usize>>; 3],
     serial: Option<Range<usize>>,
@@ -31,6 +32,12 @@ pub struct Frame {
 impl Frame {
     pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
         let opened = framing::open(input)?;
+        // The alarm goes before every other refusal, and over all that follows the header: a device that does not encrypt
+        // may send any layout, and a card number in a ciphertext's place is one too.
+        let header = if opened.form == Form::Keyboard { 2 * HEADER } else { HEADER };
+        if alarm::holds_account_number(opened.bytes.get(header..).unwrap_or_default()) {
+            return Err(PayloadError::ClearAccountData);
+        }
         let data = match opened.form {
             Form::Binary | Form::Hex => opened.bytes,
             Form::Keyboard => from_typed(&opened.bytes)?,
@@ -64,9 +71,6 @@ impl Frame {
         if at > data.len() {
             return Err(PayloadError::FieldOverrun);
         }
-        if masked.iter().flatten().any(|range| alarm::holds_account_number(&data[range.clone()])) {
-            return Err(PayloadError::ClearAccountData);
-        }
         if encrypted.iter().all(Option::is_none) {
             return Err(PayloadError::NotEncrypted);
         }
@@ -83,7 +87,7 @@ impl Frame {
         let serial = flags.serial().then(|| at..at + SERIAL);
         at = serial.as_ref().map_or(at, |range| range.end);
         let ksn = data.get(at..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
-        Ok(Self { form, masked, encrypted, serial, ksn: Ksn::of_transaction(ksn)?, data: data.into() })
+        Ok(Self { form, masked, encrypted, serial, ksn: Ksn::of_transaction(ksn)?, data: Zeroizing::new(data.into()) })
     }
 
     /// The form in which it was received.
@@ -277,7 +281,9 @@ fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
     // Other card encode types have another layout, even of the header: refuse them by name before reading on.
     let start = digits(0..2 * FIELD_BYTES)?;
     entry(start[0], [start[2], start[3], start[4]].map(usize::from))?;
-    let mut data = digits(0..2 * HEADER)?;
+    // Room for all of it at once: a buffer that grows leaves what it held behind.
+    let mut data = Zeroizing::new(Vec::with_capacity(typed.len()));
+    data.extend_from_slice(&digits(0..2 * HEADER)?);
     let mut at = data.len() * 2;
     if data[1] & OPTIONS_PRESENT != 0 {
         let count = digits(at..at + 2)?;

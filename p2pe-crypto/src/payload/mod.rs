@@ -32,7 +32,8 @@ impl Payload {
     /// Takes track ciphertext, each track its own CBC run, with the KSN beside it (10 or 12 bytes).
     ///
     /// # Errors
-    /// [`PayloadError::CiphertextLength`], [`PayloadError::Ksn`].
+    /// [`PayloadError::CiphertextLength`], [`PayloadError::Ksn`]; [`PayloadError::ClearAccountData`] when what is called
+    /// ciphertext is a clear track.
     pub fn from_tracks(ksn: &[u8], ciphertexts: &[&[u8]]) -> Result<Self, PayloadError> {
         tracks::Tracks::new(ksn, ciphertexts).map(Self::Tracks)
     }

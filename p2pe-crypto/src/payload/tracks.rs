@@ -1,13 +1,14 @@
 //! Raw track ciphertext with its KSN beside it: what AES-DUKPT devices reach a gateway as.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
 
 use dukpt::{Ksn, Scheme};
 
-use super::{EncryptedTrack, PayloadError};
+use super::{EncryptedTrack, PayloadError, alarm};
 
 /// Up to three tracks, each its own CBC run, and one KSN.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tracks {
     ksn: Ksn,
     ciphertexts: Vec<Box<[u8]>>,
@@ -17,6 +18,9 @@ impl Tracks {
     const LONGEST: usize = 512;
 
     pub(super) fn new(ksn: &[u8], ciphertexts: &[&[u8]]) -> Result<Self, PayloadError> {
+        if ciphertexts.iter().any(|ciphertext| alarm::holds_account_number(ciphertext)) {
+            return Err(PayloadError::ClearAccountData);
+        }
         let ksn = Ksn::of_transaction(ksn)?;
         let block = match ksn.scheme() {
             Scheme::Tdes => 8,
@@ -38,5 +42,11 @@ impl Tracks {
     /// The encrypted tracks, in the order given.
     pub fn encrypted(&self) -> impl Iterator<Item = EncryptedTrack<'_>> {
         self.ciphertexts.iter().map(|ciphertext| EncryptedTrack { ciphertext, length: None, masked: None })
+    }
+}
+
+impl fmt::Debug for Tracks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracks").field("ksn", &self.ksn).finish_non_exhaustive()
     }
 }

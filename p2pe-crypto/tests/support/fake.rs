@@ -1,5 +1,4 @@
-//! A key store that records what is asked of it, decrypts nothing (AES ciphertext is its own clear text), and fails on
-//! demand.
+//! A key store that records what is asked of it, decrypts by turning every bit over, and fails on demand.
 
 use std::cell::RefCell;
 
@@ -51,7 +50,8 @@ impl Key for FakeKey<'_> {
         tdes::InitialKey::try_filled(|_| Ok(()))
     }
 
-    fn decrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+    fn decrypt_cbc(&self, _: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        data.iter_mut().for_each(|byte| *byte = !*byte);
         (self.0.on_clear_text)();
         self.0.asked("decrypt_cbc", "")
     }
