@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
 };
 
-use p2pe_crypto::{Payload, PayloadError};
+use p2pe_crypto::{Payload, tracks::from_hex};
 use zeroize::Zeroizing;
 
 use crate::{args::PayloadArgs, failure::Failure};
@@ -36,16 +36,16 @@ pub(crate) fn payload(args: &PayloadArgs) -> Result<Payload, Failure> {
 
 /// Raw track ciphertext: hex digits, one track an argument or a line.
 fn tracks(ksn: &str, inputs: &[Zeroizing<Vec<u8>>]) -> Result<Payload, Failure> {
-    let ksn = hex::decode(ksn).map_err(|_| Failure::usage("--ksn is not hex", "10 or 12 bytes as hex digits"))?;
+    let ksn =
+        from_hex(ksn.as_bytes()).map_err(|_| Failure::usage("--ksn is not hex", "10 or 12 bytes as hex digits"))?;
     let mut ciphertexts = Vec::new();
     for line in inputs.iter().flat_map(|input| input.split(|byte| *byte == b'\n')) {
         let line = line.trim_ascii();
         if !line.is_empty() {
-            let odd = if line.len().is_multiple_of(2) { PayloadError::NotHex } else { PayloadError::OddHexLength };
-            ciphertexts.push(hex::decode(line).map_err(|_| odd)?);
+            ciphertexts.push(from_hex(line)?);
         }
     }
-    let ciphertexts: Vec<&[u8]> = ciphertexts.iter().map(Vec::as_slice).collect();
+    let ciphertexts: Vec<&[u8]> = ciphertexts.iter().map(|ciphertext| ciphertext.as_slice()).collect();
     Ok(Payload::from_tracks(&ksn, &ciphertexts)?)
 }
 

@@ -31,12 +31,32 @@ pub(crate) enum StoreTable {
     },
 }
 
+/// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "toml::Value")]
 pub(crate) enum PinTable {
     File(PathBuf),
     Env(String),
     Prompt,
+}
+
+impl TryFrom<toml::Value> for PinTable {
+    type Error = &'static str;
+
+    /// By hand, because the derived error shows the value: somebody may have put the PIN itself there.
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        const FORMS: &str = "pin is { file = \"…\" }, { env = \"…\" } or \"prompt\"; the PIN itself never stands here";
+        if value.as_str() == Some("prompt") {
+            return Ok(Self::Prompt);
+        }
+        let table = value.as_table().filter(|table| table.len() == 1).ok_or(FORMS)?;
+        let named = |name: &str| table.get(name).and_then(toml::Value::as_str);
+        match (named("file"), named("env")) {
+            (Some(path), None) => Ok(Self::File(path.into())),
+            (None, Some(name)) => Ok(Self::Env(name.into())),
+            _ => Err(FORMS),
+        }
+    }
 }
 
 #[derive(Deserialize)]

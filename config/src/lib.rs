@@ -5,5 +5,5 @@ mod file;
 mod settings;
 mod store;
 
-pub use settings::{Config, ConfigError, KeyFile, StoreSettings};
+pub use settings::{Config, ConfigError, KeyFile, StoreSettings, device};
 pub use store::{Access, Store, StoreKey, TokenError, key_from_hex};

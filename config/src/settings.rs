@@ -57,13 +57,13 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(text)?;
+        let file: File = toml::from_str(text).map_err(|error| toml_error(text, &error))?;
         let mut devices = Devices::new();
         for table in &file.device {
-            let named = || table.ksn_prefix.clone().or(table.ksn.clone()).unwrap_or_default();
-            let (prefix, device) = device(table).map_err(|what| ConfigError::Device(named(), what))?;
+            let DeviceTable { ksn_prefix, ksn, base_key, profile } = table;
+            let (prefix, device) = device(ksn_prefix.as_deref(), ksn.as_deref(), base_key, profile)?;
             if devices.insert(prefix, device).is_some() {
-                return Err(ConfigError::Device(named(), format!("the prefix {prefix} is there twice")));
+                return Err(ConfigError::Device(prefix.to_string(), "this prefix is there twice".into()));
             }
         }
         let token_key = file.tokens.map(|tokens| key_id(&tokens.key)).transpose()?;
@@ -79,9 +79,9 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {}: {}", .0.display(), .1)]
     Read(PathBuf, std::io::Error),
-    /// Not TOML, or not these names.
-    #[error("{0}")]
-    Toml(#[from] Box<toml::de::Error>),
+    /// Not TOML, or not these names: the line, and what is wrong there. The line itself is not shown.
+    #[error("line {0}: {1}")]
+    Toml(usize, String),
     /// A device table that cannot be.
     #[error("device {0:?}: {1}")]
     Device(String, String),
@@ -94,6 +94,9 @@ pub enum ConfigError {
     /// Not a `pkcs11:` URI.
     #[error("[store] uri: {0}")]
     Uri(#[from] UriError),
+    /// The path of a key file looks like the key itself. It is not shown.
+    #[error("key {0}: where the path of its file should be stands what looks like the key itself")]
+    KeyInPlaceOfPath(KeyId),
     /// A key file that holds no key. What it holds is not shown.
     #[error("{}: not a key in hex digits", .0.display())]
     KeyFile(PathBuf),
@@ -108,26 +111,37 @@ pub enum ConfigError {
     Open(#[from] OpenError),
 }
 
-impl From<toml::de::Error> for ConfigError {
-    fn from(error: toml::de::Error) -> Self {
-        Self::Toml(Box::new(error))
-    }
+/// A line of the file may hold a PIN that someone put there by mistake, so only its number is told.
+fn toml_error(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    ConfigError::Toml(before.matches('\n').count() + 1, error.message().into())
 }
 
 fn key_id(name: &str) -> Result<KeyId, ConfigError> {
     KeyId::new(name).map_err(|_| ConfigError::KeyName(name.into()))
 }
 
-fn device(table: &DeviceTable) -> Result<(KsnPrefix, Device), String> {
-    let profile: DeviceProfile = table.profile.parse().map_err(|_| format!("no profile {:?}", table.profile))?;
-    let prefix = prefix(table, profile.scheme())?;
-    let base_key = KeyId::new(&table.base_key).map_err(|error| error.to_string())?;
+/// A population of devices from its settings: `ksn_prefix` in hex, or in its place the `ksn` of any of its payloads,
+/// whose first 5 bytes (TDES) or 4-byte BDK id (AES) count; the base key's name; the profile's name.
+///
+/// # Errors
+/// [`ConfigError::Device`].
+pub fn device(
+    ksn_prefix: Option<&str>,
+    ksn: Option<&str>,
+    base_key: &str,
+    profile: &str,
+) -> Result<(KsnPrefix, Device), ConfigError> {
+    let refused = |what: String| ConfigError::Device(ksn_prefix.or(ksn).unwrap_or_default().into(), what);
+    let profile: DeviceProfile = profile.parse().map_err(|_| refused(format!("no profile {profile:?}")))?;
+    let prefix = prefix(ksn_prefix, ksn, profile.scheme()).map_err(refused)?;
+    let base_key = KeyId::new(base_key).map_err(|error| refused(error.to_string()))?;
     Ok((prefix, Device { base_key, profile }))
 }
 
-fn prefix(table: &DeviceTable, scheme: Scheme) -> Result<KsnPrefix, String> {
+fn prefix(ksn_prefix: Option<&str>, ksn: Option<&str>, scheme: Scheme) -> Result<KsnPrefix, String> {
     let bytes = |digits| hex::decode(digits).map_err(|_| "not whole hex bytes".to_string());
-    match (&table.ksn_prefix, &table.ksn) {
+    match (ksn_prefix, ksn) {
         (Some(prefix), None) => KsnPrefix::new(scheme, &bytes(prefix)?).map_err(|error| error.to_string()),
         (None, Some(ksn)) => {
             let ksn = Ksn::of_transaction(&bytes(ksn)?).map_err(|error| error.to_string())?;

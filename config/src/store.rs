@@ -93,6 +93,11 @@ impl Store {
 }
 
 fn read_key(file: &KeyFile) -> Result<KeyMaterial, ConfigError> {
+    // The path is in every error below.
+    let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
+    if name.len() >= 32 && name.iter().all(u8::is_ascii_hexdigit) {
+        return Err(ConfigError::KeyInPlaceOfPath(file.id.clone()));
+    }
     let text = Zeroizing::new(fs::read(&file.path).map_err(|error| ConfigError::Read(file.path.clone(), error))?);
     let bytes = key_from_hex(&text).ok_or_else(|| ConfigError::KeyFile(file.path.clone()))?;
     KeyMaterial::new(&file.kind, &bytes).map_err(|error| ConfigError::Material(file.path.clone(), error))

@@ -66,7 +66,13 @@ fn a_token_and_its_pin() {
     assert!(matches!(pkcs11("token = \"a\"\nuri = \"pkcs11:token=a\""), Err(ConfigError::WhichToken)));
     assert!(matches!(pkcs11("uri = \"pkcs11:token=a?pin-value=1\""), Err(ConfigError::Uri(_))));
     // The PIN itself has no place in the file.
-    assert!(matches!(pkcs11("token = \"a\"\npin = \"1234\""), Err(ConfigError::Toml(_))));
+    assert!(matches!(pkcs11("token = \"a\"\npin = \"1234\""), Err(ConfigError::Toml(..))));
+    for pin in
+        ["\"735146\"", "735146", "{ file = 735146 }", "{ value = \"735146\" }", "[\"735146\"]", "\"735146", "735146x"]
+    {
+        let error = pkcs11(&format!("token = \"a\"\npin = {pin}")).err().unwrap();
+        assert!(!format!("{error} {error:?}").contains("735146"), "{pin}: {error}");
+    }
 }
 
 #[test]
@@ -92,7 +98,7 @@ fn what_is_refused() {
     for text in
         ["[stores]\n", "[store]\nkind = \"file\"\n", "[[device]]\nprefix = \"FF\"\n", "[tokens]\nid = \"a\"\n", "x"]
     {
-        assert!(matches!(parse(text), Err(ConfigError::Toml(_))), "{text}");
+        assert!(matches!(parse(text), Err(ConfigError::Toml(..))), "{text}");
     }
     assert!(matches!(parse("[tokens]\nkey = \"\"\n"), Err(ConfigError::KeyName(_))));
     assert!(matches!(Config::load(Path::new("/nowhere/p2pe.toml")), Err(ConfigError::Read(..))));
@@ -111,6 +117,11 @@ fn memory_keys_come_from_files_and_never_show_in_errors() {
     let store = open(" 01234567 89ABCDEF\nFEDCBA98 76543210\n").unwrap();
     assert!(store.key(&KeyId::new("k").unwrap()).is_ok());
     assert_eq!(store.describe()["kind"], "memory");
+    // The key where the name of its file should be.
+    let digits = "0123456789ABCDEFFEDCBA9876543210";
+    let config = parse(&text.replace("k.hex", digits)).unwrap();
+    let error = Store::open(&config.store.unwrap(), Access::Use).err().unwrap();
+    assert!(matches!(error, ConfigError::KeyInPlaceOfPath(_)) && !format!("{error} {error:?}").contains(digits));
     for wrong in ["0123456789ABCDEFFEDCBA987654321", "0123456789ABCDEFFEDCBA98765432", "secret!", ""] {
         let error = open(wrong).err().unwrap();
         assert!(matches!(error, ConfigError::KeyFile(_) | ConfigError::Material(..)), "{wrong}");

@@ -1,6 +1,7 @@
 //! From payload to card data: find the device, derive its data key in the store, decrypt, read the tracks.
 
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
 use zeroize::Zeroizing;
@@ -21,16 +22,16 @@ pub struct Device {
 /// Which device population each KSN prefix is; the longest prefix wins.
 pub type Devices = KsnMap<Device>;
 
-/// Decrypts payloads of the configured devices with the keys of one store. Shared by reference; as `Sync` as its store.
+/// Decrypts payloads of the configured devices with the keys of one store. As `Send` and `Sync` as its store.
 #[derive(Debug)]
-pub struct Decryptor<S> {
+pub struct Decryptor<S, D = Devices> {
     store: S,
-    devices: Devices,
+    devices: D,
 }
 
-impl<S: KeyStore> Decryptor<S> {
-    /// Over a store (or a reference to one) and the configured devices.
-    pub fn new(store: S, devices: Devices) -> Self {
+impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
+    /// Over a store and the configured devices, or references to them: workers with a store each share the devices.
+    pub fn new(store: S, devices: D) -> Self {
         Self { store, devices }
     }
 
@@ -41,7 +42,7 @@ impl<S: KeyStore> Decryptor<S> {
 
     /// The configured devices.
     pub fn devices(&self) -> &Devices {
-        &self.devices
+        self.devices.borrow()
     }
 
     /// Where the keys live that decrypt this payload.
@@ -55,7 +56,7 @@ impl<S: KeyStore> Decryptor<S> {
     /// [`Error::UnknownDevice`]; [`Error::ProfileMismatch`] if the payload is of another format, scheme or cipher.
     pub fn device(&self, payload: &Payload) -> Result<&Device, Error> {
         let device =
-            self.devices.get(payload.ksn()).ok_or_else(|| Error::UnknownDevice(KsnPrefix::of(payload.ksn())))?;
+            self.devices().get(payload.ksn()).ok_or_else(|| Error::UnknownDevice(KsnPrefix::of(payload.ksn())))?;
         let fits = device.profile.format() == payload.format()
             && match (payload, device.profile.encryption()) {
                 (Payload::IdTech(frame), Encryption::Tdes(_, cipher)) => frame.cipher() == cipher,

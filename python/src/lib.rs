@@ -1,1 +1,33 @@
-//! Python bindings.
+//! Python bindings: the private native module `p2pe_crypto._native`. It converts, and nothing else; what may be shown
+//! and what is refused is decided in the crates below.
+
+#![forbid(unsafe_code)]
+
+mod card;
+mod conformance;
+mod error;
+mod gateway;
+mod payload;
+mod store;
+
+use pyo3::pymodule;
+
+/// Private: import `p2pe_crypto`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::card::{CardData, Pan, Secret, SensitiveData};
+    #[pymodule_export]
+    use crate::conformance::{Case, Report, run_conformance};
+    #[pymodule_export]
+    use crate::gateway::{Device, Gateway, open};
+    #[pymodule_export]
+    use crate::payload::Payload;
+    #[pymodule_export]
+    use crate::store::Store;
+
+    /// The version of this package.
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

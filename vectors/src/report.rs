@@ -55,6 +55,14 @@ pub struct ReportedCase {
     pub microseconds: u64,
 }
 
+impl Summary {
+    /// Whether the run proves something: at least one test passed and none failed.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+}
+
 impl Report {
     /// Puts the report together.
     #[must_use]

@@ -5,7 +5,9 @@ use core::fmt;
 
 use dukpt::{Ksn, Scheme};
 
-use super::{EncryptedTrack, PayloadError, alarm};
+use zeroize::Zeroizing;
+
+use super::{EncryptedTrack, PayloadError, alarm, framing};
 
 /// Up to three tracks, each its own CBC run, and one KSN.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +45,17 @@ impl Tracks {
     pub fn encrypted(&self) -> impl Iterator<Item = EncryptedTrack<'_>> {
         self.ciphertexts.iter().map(|ciphertext| EncryptedTrack { ciphertext, length: None, masked: None })
     }
+}
+
+/// Reads a track's ciphertext, or a KSN, from hex digits of either case.
+///
+/// # Errors
+/// [`PayloadError::OddHexLength`], [`PayloadError::NotHex`]; [`PayloadError::ClearAccountData`] for a clear track.
+pub fn from_hex(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
+    if alarm::holds_account_number(digits) {
+        return Err(PayloadError::ClearAccountData);
+    }
+    framing::from_hex(digits)
 }
 
 impl fmt::Debug for Tracks {

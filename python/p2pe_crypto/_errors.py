@@ -1,0 +1,108 @@
+"""The exceptions, defined once. The native module raises them and defines none of its own."""
+
+
+class Error(Exception):
+    """Anything that went wrong. No message shows a card number, a key or a PIN.
+
+    ``code`` is a stable name for logs and reports; the message may be reworded.
+    """
+
+    code: str
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ArgumentError(Error, ValueError):
+    """An argument that cannot be. Code ``merchant_format`` or ``track_number``."""
+
+
+class ConfigError(Error):
+    """The settings cannot be: a file, name, prefix or profile. Code ``config``."""
+
+
+class PayloadError(Error):
+    """The bytes are not a payload that can be taken. Nothing was decrypted.
+
+    Codes as ``truncated``, ``lrc_mismatch``, ``counter_zero``, ``unsupported_mac``.
+    """
+
+
+class ClearAccountDataError(PayloadError):
+    """The alarm: a card number stands in the payload unencrypted. Code ``clear_account_data``.
+
+    Wipe every copy of the payload and take the device out of service.
+    """
+
+
+class DeviceError(Error):
+    """The configured devices do not fit the payload. Nothing was decrypted.
+
+    Code ``unknown_device`` (no KSN prefix fits) or ``profile_mismatch``.
+    """
+
+
+class DecryptError(Error):
+    """The clear text is not a card's: wrong key, wrong profile or damaged data. Which, is not told.
+
+    Code ``decrypt_failed``.
+    """
+
+
+class StoreError(Error):
+    """The key store cannot do its part. Code ``store_closed``, or that of a subclass.
+
+    ``function`` and ``return_code`` are the PKCS#11 function that failed, as ``C_DeriveKey``, and
+    the ``CK_RV`` that it returned; ``None`` if no call failed.
+    """
+
+    function: str | None
+    return_code: int | None
+
+    def __init__(
+        self,
+        message: str,
+        code: str,
+        function: str | None = None,
+        return_code: int | None = None,
+    ) -> None:
+        super().__init__(message, code)
+        self.args = (message, code, function, return_code)
+        self.function = function
+        self.return_code = return_code
+
+
+class TokenOpenError(StoreError):
+    """No token: module, token or PIN not found, or the device refuses. Code ``token_open``."""
+
+
+class WrongPinError(TokenOpenError):
+    """The token refuses the PIN. Do not try again: tokens lock after a few."""
+
+
+class KeyStoreError(StoreError):
+    """A key is missing, unsafe or of another kind, or the device failed.
+
+    Codes as ``key_not_found``, ``key_device``.
+    """
+
+
+for _exception in (
+    Error,
+    ArgumentError,
+    ConfigError,
+    PayloadError,
+    ClearAccountDataError,
+    DeviceError,
+    DecryptError,
+    StoreError,
+    TokenOpenError,
+    WrongPinError,
+    KeyStoreError,
+):
+    _exception.__module__ = "p2pe_crypto"
+del _exception

@@ -1,0 +1,116 @@
+//! From the errors of the core to the exceptions of `p2pe_crypto/_errors.py`. The one place where a Python exception
+//! is made.
+
+use dukpt::KeyError;
+use p2pe_config::ConfigError;
+use p2pe_crypto::{Error, MerchantIdError, PayloadError};
+use p2pe_vectors::LoadError;
+use pkcs11_backend::OpenError;
+use pyo3::{PyErr, exceptions::PyTypeError};
+
+/// The exceptions' Python classes.
+mod class {
+    use pyo3::import_exception;
+
+    import_exception!(p2pe_crypto._errors, Error);
+    import_exception!(p2pe_crypto._errors, ArgumentError);
+    import_exception!(p2pe_crypto._errors, ConfigError);
+    import_exception!(p2pe_crypto._errors, PayloadError);
+    import_exception!(p2pe_crypto._errors, ClearAccountDataError);
+    import_exception!(p2pe_crypto._errors, DeviceError);
+    import_exception!(p2pe_crypto._errors, DecryptError);
+    import_exception!(p2pe_crypto._errors, StoreError);
+    import_exception!(p2pe_crypto._errors, TokenOpenError);
+    import_exception!(p2pe_crypto._errors, WrongPinError);
+    import_exception!(p2pe_crypto._errors, KeyStoreError);
+}
+
+/// Why a call from Python did not succeed.
+pub(crate) enum Failure {
+    /// An error of the core.
+    Core(Error),
+    /// Settings, key files, or the opening of a token.
+    Config(ConfigError),
+    /// Settings that only this binding can refuse.
+    Settings(&'static str),
+    /// A file of vectors.
+    Vectors(LoadError),
+    /// A merchant id that cannot be.
+    Merchant(MerchantIdError),
+    /// Not 1, 2 or 3.
+    TrackNumber,
+    /// The store was closed, or broke in the middle of a call.
+    Closed,
+    /// The report cannot be written.
+    Report(serde_json::Error),
+    /// An argument of another type; the text says of which type it must be.
+    Type(&'static str),
+    /// The object holds what must not be copied; its class.
+    Copy(&'static str),
+}
+
+/// A variant for each error that `?` meets.
+macro_rules! from {
+    ($($error:ty => |$name:ident| $failure:expr),* $(,)?) => { $(
+        impl From<$error> for Failure {
+            fn from($name: $error) -> Self {
+                $failure
+            }
+        }
+    )* };
+}
+
+from! {
+    Error => |error| Self::Core(error),
+    PayloadError => |error| Self::Core(error.into()),
+    KeyError => |error| Self::Core(error.into()),
+    ConfigError => |error| Self::Config(error),
+    LoadError => |error| Self::Vectors(error),
+    MerchantIdError => |error| Self::Merchant(error),
+    serde_json::Error => |error| Self::Report(error),
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Core(error) => core(&error),
+            Failure::Config(ConfigError::Open(error)) => token(&error),
+            Failure::Config(ConfigError::Key(error)) => core(&error.into()),
+            Failure::Config(error) => class::ConfigError::new_err((error.to_string(), "config")),
+            Failure::Settings(message) => class::ConfigError::new_err((message, "config")),
+            Failure::Vectors(error) => class::ConfigError::new_err((error.to_string(), "config")),
+            Failure::Merchant(error) => class::ArgumentError::new_err((error.to_string(), error.code())),
+            Failure::TrackNumber => class::ArgumentError::new_err(("a track is 1, 2 or 3", "track_number")),
+            Failure::Closed => class::StoreError::new_err(("the store is closed", "store_closed")),
+            Failure::Report(error) => class::Error::new_err((error.to_string(), "output")),
+            Failure::Type(message) => PyTypeError::new_err(message),
+            Failure::Copy(class) => PyTypeError::new_err(format!("cannot copy or pickle {class}")),
+        }
+    }
+}
+
+fn core(error: &Error) -> PyErr {
+    let told = (error.to_string(), error.code());
+    match error {
+        Error::Payload(PayloadError::ClearAccountData) => class::ClearAccountDataError::new_err(told),
+        Error::Payload(_) => class::PayloadError::new_err(told),
+        Error::UnknownDevice(_) | Error::ProfileMismatch(_) => class::DeviceError::new_err(told),
+        Error::Key(KeyError::Device { function, code }) => {
+            class::KeyStoreError::new_err((told.0, told.1, *function, *code))
+        }
+        Error::Key(_) => class::KeyStoreError::new_err(told),
+        Error::DecryptFailed => class::DecryptError::new_err(told),
+        _ => class::Error::new_err(told),
+    }
+}
+
+fn token(error: &OpenError) -> PyErr {
+    let (message, code) = (error.to_string(), "token_open");
+    match error {
+        OpenError::WrongPin => class::WrongPinError::new_err((message, code)),
+        OpenError::Device { function, code: returned } => {
+            class::TokenOpenError::new_err((message, code, *function, *returned))
+        }
+        _ => class::TokenOpenError::new_err((message, code)),
+    }
+}

@@ -1,0 +1,168 @@
+//! `Gateway`: a store, the configured devices and the token key, in one object.
+
+use std::{path::PathBuf, sync::Arc};
+
+use dukpt::{KeyId, KsnPrefix};
+use p2pe_config::{Config, ConfigError};
+use p2pe_crypto::{Decryptor, Devices, MerchantId, Tokenizer};
+use pyo3::{prelude::*, types::PyAny};
+
+use crate::{
+    card::{CardData, Pan},
+    error::Failure,
+    payload::Payload,
+    store::{Handle, Store, key_id},
+};
+
+/// A population of devices.
+///
+/// `ksn_prefix` is what their KSNs begin with, in hex digits: 1 to 7 bytes for TDES DUKPT, 1 to 8 for AES DUKPT. In its
+/// place, `ksn` may be the KSN of any of their payloads: its first 5 bytes (TDES) or its 4-byte BDK id (AES) count.
+/// `base_key` is the name of the base key that they were injected from, `profile` how they send, as `idtech-tdes` or
+/// `track-aes-dukpt-128`.
+///
+/// Raises `ConfigError`.
+#[pyclass(frozen, module = "p2pe_crypto")]
+pub(crate) struct Device {
+    prefix: KsnPrefix,
+    device: p2pe_crypto::Device,
+}
+
+#[pymethods]
+impl Device {
+    #[new]
+    #[pyo3(signature = (*, ksn_prefix = None, ksn = None, base_key, profile))]
+    fn new(ksn_prefix: Option<&str>, ksn: Option<&str>, base_key: &str, profile: &str) -> Result<Self, Failure> {
+        let (prefix, device) = p2pe_config::device(ksn_prefix, ksn, base_key, profile)?;
+        Ok(Self { prefix, device })
+    }
+
+    /// What their KSNs begin with, in hex digits.
+    #[getter]
+    fn ksn_prefix(&self) -> String {
+        self.prefix.to_string()
+    }
+
+    /// The name of their base key.
+    #[getter]
+    fn base_key(&self) -> &str {
+        self.device.base_key.as_str()
+    }
+
+    /// How they send.
+    #[getter]
+    fn profile(&self) -> String {
+        self.device.profile.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        let (prefix, device) = (self.prefix, &self.device);
+        format!("Device(ksn_prefix='{prefix}', base_key={:?}, profile='{}')", device.base_key.as_str(), device.profile)
+    }
+}
+
+/// Decrypts payloads of the configured devices, and makes tokens. For all threads.
+///
+/// `devices` says who sends; of several KSN prefixes that fit, the longest counts. `token_key` is the name of the HMAC
+/// key for tokens.
+///
+/// Raises `ConfigError` if a KSN prefix is there twice. A key that is missing shows when it is used.
+#[pyclass(frozen, module = "p2pe_crypto")]
+pub(crate) struct Gateway {
+    store: Arc<Handle>,
+    devices: Devices,
+    token_key: Option<KeyId>,
+}
+
+#[pymethods]
+impl Gateway {
+    #[new]
+    #[pyo3(signature = (store, /, *, devices, token_key = None))]
+    fn new(
+        store: &Bound<'_, Store>,
+        devices: Vec<Bound<'_, Device>>,
+        token_key: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut configured = Devices::new();
+        for device in devices {
+            let Device { prefix, device } = device.get();
+            if configured.insert(*prefix, device.clone()).is_some() {
+                return Err(ConfigError::Device(prefix.to_string(), "this prefix is there twice".into()).into());
+            }
+        }
+        let token_key = token_key.map(key_id).transpose()?;
+        Ok(Self { store: Arc::clone(&store.get().0), devices: configured, token_key })
+    }
+
+    /// Decrypts a payload and reads the card in it. A frame may be given as it came.
+    ///
+    /// Raises `PayloadError`, `DeviceError` and `KeyStoreError` before anything is decrypted; `DecryptError` if the
+    /// clear text is not a card's; `StoreError` if the store is closed.
+    #[pyo3(signature = (payload, /))]
+    fn decrypt(&self, py: Python<'_>, payload: &Bound<'_, PyAny>) -> PyResult<CardData> {
+        let parsed;
+        let payload = match payload.cast::<Payload>() {
+            Ok(payload) => payload.get(),
+            Err(_) => {
+                parsed = Payload::new(payload)?;
+                &parsed
+            }
+        };
+        let (card, keys_in) = self.store.with(py, |store| {
+            let decryptor = Decryptor::new(&*store, &self.devices);
+            Ok((decryptor.decrypt(&payload.0)?, decryptor.custody(&payload.0)))
+        })?;
+        CardData::new(py, card, keys_in)
+    }
+
+    /// The token of a card number at one merchant: `tok_` and 32 hex digits, the same for the same pair, always.
+    ///
+    /// `merchant` has 1 to 64 bytes without control characters.
+    ///
+    /// Raises `ArgumentError`; `ConfigError` if no `token_key` is named; `KeyStoreError`; `StoreError` if the store is
+    /// closed.
+    #[pyo3(signature = (pan, /, *, merchant))]
+    fn token(&self, py: Python<'_>, pan: &Bound<'_, Pan>, merchant: &str) -> Result<String, Failure> {
+        let merchant = MerchantId::new(merchant)?;
+        let Some(key) = self.token_key.clone() else {
+            return Err(Failure::Settings("no key for tokens is named"));
+        };
+        let pan = pan.get();
+        self.store.with(py, |store| Ok(Tokenizer::new(&*store, key).token(&merchant, &pan.0)?.to_string()))
+    }
+
+    /// Closes the store, also for others that use it; later calls raise `StoreError`.
+    fn close(&self, py: Python<'_>) {
+        self.store.close(py);
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) {
+        self.store.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Gateway(Store({}), devices={})", self.store.shown(), self.devices.iter().count())
+    }
+
+    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        Err(Failure::Copy("Gateway"))
+    }
+}
+
+/// Opens the store, devices and token key of a settings file (TOML). Relative paths in it start at its folder.
+///
+/// Raises `ConfigError`; `TokenOpenError` and `WrongPinError` as `Store.pkcs11` does.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn open(py: Python<'_>, path: PathBuf) -> Result<Gateway, Failure> {
+    py.detach(|| {
+        let Config { store, devices, token_key } = Config::load(&path)?;
+        let settings = store.ok_or(Failure::Settings("the settings name no [store]"))?;
+        Ok(Gateway { store: Handle::open(&settings)?, devices, token_key })
+    })
+}

@@ -1,0 +1,126 @@
+//! `Payload`: what a device sent, parsed and checked, not decrypted.
+
+use p2pe_crypto::{Entry, Form, Format, tracks::from_hex};
+use pyo3::{
+    prelude::*,
+    types::{PyAny, PyByteArray, PyBytes, PyString},
+};
+use zeroize::Zeroizing;
+
+use crate::error::Failure;
+
+/// A device payload, every length, check and flag of it found right. It holds ciphertext, no card data.
+///
+/// `frame` is an ID TECH enhanced frame: binary (`bytes` or `bytearray`), hex digits or keyboard form (or `str`).
+///
+/// Raises `PayloadError`; `ClearAccountDataError` if a card number stands there unencrypted.
+#[pyclass(frozen, module = "p2pe_crypto")]
+pub(crate) struct Payload(pub(crate) p2pe_crypto::Payload);
+
+#[pymethods]
+impl Payload {
+    #[new]
+    #[pyo3(signature = (frame, /))]
+    pub(crate) fn new(frame: &Bound<'_, PyAny>) -> Result<Self, Failure> {
+        Ok(Self(p2pe_crypto::Payload::parse(&bytes(frame)?)?))
+    }
+
+    /// Raw track ciphertext with its KSN beside it.
+    ///
+    /// `ksn` is 10 bytes (TDES DUKPT) or 12 (AES DUKPT), `tracks` one to three ciphertexts of whole blocks, each its
+    /// own CBC run: `bytes`, `bytearray`, or `str` of hex digits.
+    ///
+    /// Raises `PayloadError`.
+    #[staticmethod]
+    #[pyo3(signature = (*, ksn, tracks))]
+    fn from_tracks(ksn: &Bound<'_, PyAny>, tracks: Vec<Bound<'_, PyAny>>) -> Result<Self, Failure> {
+        let tracks = tracks.iter().map(bytes_or_hex).collect::<Result<Vec<_>, _>>()?;
+        let tracks: Vec<&[u8]> = tracks.iter().map(|track| track.as_slice()).collect();
+        Ok(Self(p2pe_crypto::Payload::from_tracks(&bytes_or_hex(ksn)?, &tracks)?))
+    }
+
+    /// The key serial number: 20 (TDES) or 24 (AES) hex digits.
+    #[getter]
+    fn ksn(&self) -> String {
+        self.0.ksn().to_string()
+    }
+
+    /// The layout, as the names of profiles begin: `idtech` or `track`.
+    #[getter]
+    fn format(&self) -> &'static str {
+        match self.0.format() {
+            Format::IdTechEnhanced => "idtech",
+            Format::Track => "track",
+        }
+    }
+
+    /// How a frame was received: `binary`, `hex` or `keyboard`; `None` for raw tracks.
+    #[getter]
+    fn form(&self) -> Option<&'static str> {
+        self.frame().map(|frame| match frame.form() {
+            Form::Binary => "binary",
+            Form::Hex => "hex",
+            Form::Keyboard => "keyboard",
+        })
+    }
+
+    /// `swiped` or `keyed`; `None` for raw tracks, which tell only when decrypted.
+    #[getter]
+    fn entry(&self) -> Option<&'static str> {
+        self.frame().map(|frame| entry_name(frame.entry()))
+    }
+
+    /// The device's serial number, 10 bytes, usually ASCII; `None` if it was not sent.
+    #[getter]
+    fn serial(&self) -> Option<&[u8]> {
+        self.frame()?.serial()
+    }
+
+    /// What was keyed in beside the card number, in clear: address and ZIP code; `None` if nothing was.
+    #[getter]
+    fn extra(&self) -> Option<&[u8]> {
+        self.frame()?.extra()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Payload(format='{}', ksn='{}')", self.format(), self.0.ksn())
+    }
+}
+
+impl Payload {
+    fn frame(&self) -> Option<&p2pe_crypto::idtech::Frame> {
+        match &self.0 {
+            p2pe_crypto::Payload::IdTech(frame) => Some(frame),
+            _ => None,
+        }
+    }
+}
+
+/// What `entry` is called in Python.
+pub(crate) fn entry_name(entry: Entry) -> &'static str {
+    match entry {
+        Entry::Swiped => "swiped",
+        Entry::Keyed => "keyed",
+    }
+}
+
+/// The bytes of a frame, wiped on drop: a device that is not in encrypting mode sends a card number in here.
+fn bytes(object: &Bound<'_, PyAny>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = if let Ok(bytes) = object.cast::<PyBytes>() {
+        bytes.as_bytes().to_vec()
+    } else if let Ok(bytes) = object.cast::<PyByteArray>() {
+        bytes.to_vec()
+    } else if let Ok(text) = object.cast::<PyString>() {
+        // Never Python's own error, which would carry the whole text: the parser refuses it, and sounds the alarm if due.
+        text.to_string_lossy().as_bytes().to_vec()
+    } else {
+        return Err(Failure::Type("expected bytes, bytearray or str"));
+    };
+    Ok(Zeroizing::new(bytes))
+}
+
+/// Bytes as they are; text as hex digits.
+fn bytes_or_hex(object: &Bound<'_, PyAny>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let read = bytes(object)?;
+    if object.is_instance_of::<PyString>() { Ok(from_hex(&read)?) } else { Ok(read) }
+}

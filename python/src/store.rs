@@ -1,0 +1,169 @@
+//! `Store`: an open key store behind a lock, reached with the GIL released.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use dukpt::KeyId;
+use p2pe_config::{Access, ConfigError, KeyFile, StoreSettings};
+use pkcs11_backend::{PinSource, Settings, TokenSelector};
+use pyo3::{prelude::*, types::PyAny};
+
+use crate::error::Failure;
+
+/// What a `Store` and the gateways over it share.
+pub(crate) struct Handle {
+    /// `None` once closed. The lock is taken only while the GIL is released, and nothing under it takes the GIL.
+    store: Mutex<Option<p2pe_config::Store>>,
+    /// For `repr`: kind, and the token's label.
+    shown: String,
+}
+
+impl Handle {
+    /// Opens a store. Called with the GIL released.
+    pub(crate) fn open(settings: &StoreSettings) -> Result<Arc<Self>, Failure> {
+        let store = p2pe_config::Store::open(settings, Access::Use)?;
+        let about = store.describe();
+        let shown = match about.get("token") {
+            Some(label) => format!("pkcs11, token={label:?}"),
+            None => about.get("kind").cloned().unwrap_or_default(),
+        };
+        Ok(Arc::new(Self { store: Mutex::new(Some(store)), shown }))
+    }
+
+    /// Runs `work` over the open store, the GIL released.
+    pub(crate) fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut p2pe_config::Store) -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        py.detach(|| {
+            // A panic in the middle of a call leaves a store that nobody should use.
+            let mut store = self.store.lock().map_err(|_| Failure::Closed)?;
+            work(store.as_mut().ok_or(Failure::Closed)?)
+        })
+    }
+
+    /// Closes the store, after the call that another thread may be in. A second time it does nothing.
+    pub(crate) fn close(&self, py: Python<'_>) {
+        py.detach(|| {
+            if let Ok(mut store) = self.store.lock() {
+                store.take();
+            }
+        });
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Closing a session is a call to the device too. While the interpreter ends there is no GIL to release.
+        let _ = Python::try_attach(|py| self.close(py));
+    }
+}
+
+/// An open key store: a PKCS#11 token, or memory. For all threads; one call runs at a time.
+///
+/// Closes with `close()`, at the end of a `with` block, or when it is collected. Open it after a fork, not before.
+#[pyclass(frozen, module = "p2pe_crypto")]
+pub(crate) struct Store(pub(crate) Arc<Handle>);
+
+#[pymethods]
+impl Store {
+    /// Keys in memory, for tests and development.
+    ///
+    /// `key_files` is `{name: (kind, path)}`: kind `tdes-base`, `aes-base` or `hmac`, and a file of hex digits.
+    ///
+    /// Raises `ConfigError` for a file that is no such key.
+    #[staticmethod]
+    #[pyo3(signature = (key_files = None))]
+    fn memory(py: Python<'_>, key_files: Option<BTreeMap<String, (String, PathBuf)>>) -> Result<Self, Failure> {
+        let files = key_files
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, (kind, path))| Ok(KeyFile { id: key_id(&name)?, kind, path }));
+        let settings = StoreSettings::Memory(files.collect::<Result<_, ConfigError>>()?);
+        py.detach(|| Handle::open(&settings)).map(Self)
+    }
+
+    /// Keys in a PKCS#11 token, whose user is logged in.
+    ///
+    /// `module` is the vendor's library. `token` is the token's label, or `uri` its RFC 7512 URI, whose `module-path`
+    /// and `pin-source` count where nothing else is said. The PIN is read from the file `pin_file`, from the
+    /// environment variable `pin_env`, or asked for on the terminal; it is never an argument. `init` is the module's
+    /// initialisation string, where it has one. `allow_unsafe_keys` uses keys that the token does not keep safely.
+    ///
+    /// Raises `ConfigError`; `TokenOpenError`; `WrongPinError`, after which you must not try again: tokens lock.
+    #[staticmethod]
+    #[pyo3(signature = (
+        *, module = None, token = None, uri = None, pin_file = None, pin_env = None, init = None,
+        allow_unsafe_keys = false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn pkcs11(
+        py: Python<'_>,
+        module: Option<PathBuf>,
+        token: Option<&str>,
+        uri: Option<&str>,
+        pin_file: Option<PathBuf>,
+        pin_env: Option<String>,
+        init: Option<String>,
+        allow_unsafe_keys: bool,
+    ) -> Result<Self, Failure> {
+        let selector = match (token, uri) {
+            (Some(label), None) => TokenSelector::label(label),
+            (None, Some(uri)) => uri.parse().map_err(ConfigError::from)?,
+            _ => return Err(Failure::Settings("name the token by its label (token) or by its URI (uri)")),
+        };
+        let pin = match (pin_file, pin_env) {
+            (Some(path), None) => PinSource::File(path),
+            (None, Some(name)) => PinSource::Env(name),
+            (None, None) => selector.pin_source().cloned().unwrap_or(PinSource::Prompt),
+            _ => {
+                return Err(Failure::Settings(
+                    "the PIN is in a file (pin_file) or in a variable (pin_env), not in both",
+                ));
+            }
+        };
+        let Some(module) = module.or_else(|| selector.module_path().map(Into::into)) else {
+            return Err(Failure::Settings("name the PKCS#11 library (module)"));
+        };
+        let mut settings = Settings::new(module, selector, pin);
+        settings.init = init;
+        settings.allow_unsafe_keys = allow_unsafe_keys;
+        let settings = StoreSettings::Pkcs11(Box::new(settings));
+        py.detach(|| Handle::open(&settings)).map(Self)
+    }
+
+    /// Closes the store, after the call that another thread may be in; later calls raise `StoreError`.
+    fn close(&self, py: Python<'_>) {
+        self.0.close(py);
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) {
+        self.0.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Store({})", self.0.shown())
+    }
+
+    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        Err(Failure::Copy("Store"))
+    }
+}
+
+/// A key's name.
+pub(crate) fn key_id(name: &str) -> Result<KeyId, ConfigError> {
+    KeyId::new(name).map_err(|_| ConfigError::KeyName(name.into()))
+}
