@@ -1,6 +1,8 @@
 //! Card data is wiped: no block of memory is given back with a card number, a track, a name or a security code in it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+// The guard is one piece of code for both crates.
+#[path = "../../dukpt/tests/canary/mod.rs"]
 mod canary;
 #[path = "support/device.rs"]
 mod device;
