@@ -1,6 +1,7 @@
 //! A key on its way into a store: from clear bytes or from the components of a key ceremony.
 
 use alloc::vec::Vec;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use crate::{CheckValue, aes::KeyType, check_value};
@@ -56,17 +57,33 @@ impl KeyMaterial {
     /// The exclusive-or of two or more components of equal length, as custodians hold them.
     ///
     /// # Errors
-    /// [`MaterialError::Components`] for fewer than two, or for unequal lengths; otherwise as [`KeyMaterial::new`].
+    /// [`MaterialError::Components`] for fewer than two, or for unequal lengths; [`MaterialError::SameComponent`],
+    /// [`MaterialError::Weak`]; otherwise as [`KeyMaterial::new`].
     pub fn from_components(kind: &str, components: &[&[u8]]) -> Result<Self, MaterialError> {
         let [first, others @ ..] = components else { return Err(MaterialError::Components) };
         if others.is_empty() || others.iter().any(|c| c.len() != first.len()) {
             return Err(MaterialError::Components);
         }
+        let mut pairs = components.iter().enumerate().flat_map(|(i, a)| components[..i].iter().map(move |b| (a, b)));
+        if pairs.any(|(a, b)| bool::from(a.ct_eq(b))) {
+            return Err(MaterialError::SameComponent);
+        }
         let mut key = Zeroizing::new(first.to_vec());
         for component in others {
             key.iter_mut().zip(*component).for_each(|(k, c)| *k ^= c);
         }
-        Self::new(kind, &key)
+        let key = Self::new(kind, &key)?;
+        if key.is_weak() { Err(MaterialError::Weak) } else { Ok(key) }
+    }
+
+    /// All zero, or a TDES key with equal halves: what goes wrong when components are mixed up.
+    fn is_weak(&self) -> bool {
+        let zero = self.bytes.iter().fold(0, |any, byte| any | byte).ct_eq(&0);
+        let single_des = match (self.kind, self.bytes.split_at_checked(8)) {
+            (KeyKind::TdesBase, Some((left, right))) => left.ct_eq(right),
+            _ => Choice::from(0),
+        };
+        (zero | single_des).into()
     }
 
     /// What the key is for.
@@ -115,7 +132,13 @@ pub enum MaterialError {
     /// The kind has no key of this many bytes.
     #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base 16, 24 or 32; hmac 32 to 256)")]
     Length(usize),
-    /// Too few components, or unequal ones.
+    /// Too few components, or unequal lengths.
     #[error("a key is put together from two or more components of equal length")]
     Components,
+    /// The same component twice: they cancel out.
+    #[error("the same component was given twice")]
+    SameComponent,
+    /// All bytes zero, or a TDES key whose halves are equal and which is single DES.
+    #[error("the key is weak: all zero, or a TDES key with equal halves")]
+    Weak,
 }

@@ -1,7 +1,9 @@
 //! One published key per route, as a smoke test; all published rows run in `vectors/tests`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use dukpt::{Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, MemoryStore, aes, tdes};
+use dukpt::{
+    Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, MaterialError, MemoryStore, aes, tdes,
+};
 
 fn hex<const N: usize>(digits: &str) -> [u8; N] {
     core::array::from_fn(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap())
@@ -101,8 +103,14 @@ fn check_values() {
 
 #[test]
 fn components() {
-    let key = KeyMaterial::from_components("tdes-base", &[&[0x0F; 16], &[0xF0; 16], &[0xFF; 16]]).unwrap();
-    assert_eq!(key.expose(), &[0; 16]);
+    let parts = [&hex::<16>(ANSI_BDK)[..], &[0xF0; 16], &[0x0F; 16]];
+    let key = KeyMaterial::from_components("tdes-base", &parts).unwrap();
+    assert_eq!(key.expose(), &hex::<16>(ANSI_BDK).map(|byte| !byte));
+    let refused = |kind: &str, parts: &[&[u8]]| KeyMaterial::from_components(kind, parts).err();
+    assert_eq!(refused("tdes-base", &[parts[0], parts[1], parts[0]]), Some(MaterialError::SameComponent));
+    assert_eq!(refused("aes-base", &[&[0x0F; 16], &[0xF0; 16], &[0xFF; 16]]), Some(MaterialError::Weak));
+    assert_eq!(refused("tdes-base", &[&[0x0F; 16], &[0xF1; 16]]), Some(MaterialError::Weak));
+    assert_eq!(refused("aes-base", &[&[0x0F; 16], &[0xF1; 16]]), None);
     for wrong in [&[&[0u8; 16][..]][..], &[], &[&[0; 16], &[0; 15]], &[&[0; 15], &[0; 15]]] {
         assert!(KeyMaterial::from_components("tdes-base", wrong).is_err());
     }

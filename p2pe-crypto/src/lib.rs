@@ -7,6 +7,7 @@ extern crate alloc;
 mod card;
 mod decryptor;
 mod error;
+mod masked;
 mod payload;
 mod profile;
 mod token;

@@ -49,8 +49,6 @@ fn table() {
         ("********4761739001010010=", &alarm),                    // behind a mask
         (";47617390010=2212?", &Err(PayloadError::NotEncrypted)), // 11
         (";4761739001010010", &Err(PayloadError::NotEncrypted)),  // no separator
-        (";4761739001010010:=", &Err(PayloadError::NotEncrypted)),
-        (";476173900101*=", &Err(PayloadError::NotEncrypted)),
         (";4761********0010=2212:***?*", &Err(PayloadError::NotEncrypted)),
         ("=", &Err(PayloadError::NotEncrypted)),
     ] {
@@ -106,6 +104,59 @@ fn one_clear_track_beside_an_encrypted_one() {
             let payload = close(&data, form, 7..7 + text.len());
             assert_eq!(Payload::parse(&payload), Err(PayloadError::ClearAccountData), "{clear}");
         }
+    }
+}
+
+/// A masked copy may show the first six (of 16 digits and more, eight) and the last four digits, no more: each further
+/// one would be a question that the gateway answers.
+#[test]
+fn a_masked_copy_that_shows_too_much() {
+    for (text, alarm) in [
+        (";476173******0010=2212?", false),
+        (";47617390****0010=2212?", false), // 16 digits: BIN of eight
+        (";476173901***0010=2212?", true),
+        (";47617390***10010=2212?", true),
+        (";476173900101*010=2212?", true),
+        (";476173****0010=2212?", false),
+        (";4761739***0010=2212?", true), // 14 digits: BIN of six
+        (";476173*****00010=2212?", true),
+        ("%*476173******0010^NAME^2212?", false),
+        ("%*4761739*0***0010^NAME^2212?", true),
+        (";****************=2212?", false),
+        (";4761********0010=2212:***?", false),
+        (";4761********0010=2212:7**?", true), // a security code
+    ] {
+        for form in FORMS {
+            let payload = frame(SWIPED, 1, text, 0, 0x82, form);
+            let refused = Payload::parse(&payload).err();
+            assert_eq!(refused == Some(PayloadError::ClearAccountData), alarm, "{text} {refused:?}");
+        }
+    }
+}
+
+/// Without a frame around it, in a broken one, as hex digits in a ciphertext's place: a card number is a card number.
+#[test]
+fn the_alarm_comes_before_the_envelope() {
+    let clear = ";4761739001010010=22122011143878089?";
+    let whole = frame(SWIPED, 1, clear, 0, 0x82, Form::Binary);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into_bytes();
+    let mut lrc = whole.clone();
+    *lrc.iter_mut().rev().nth(2).unwrap() ^= 1;
+    let mut in_ciphertext = vec![SWIPED, 0x1F, 0, 36, 0, 0x82 & 0xFD, 0x82];
+    in_ciphertext.extend([clear.as_bytes(), &[0; 4], b"SERIAL0001", &KSN].concat());
+    for input in [
+        clear.as_bytes().to_vec(),
+        format!("\r\n{clear}\r\n").into_bytes(),
+        b"%B4761739001010010^NAME^2212?".to_vec(),
+        whole[..whole.len() - 9].to_vec(),
+        hex(&whole[..whole.len() - 9]),
+        hex(&lrc),
+        lrc,
+        close(&in_ciphertext, Form::Binary, 0..0),
+        hex(&close(&in_ciphertext, Form::Binary, 0..0)),
+        close(&in_ciphertext, Form::Keyboard, 7..7),
+    ] {
+        assert_eq!(Payload::parse(&input), Err(PayloadError::ClearAccountData), "{}", input.escape_ascii());
     }
 }
 

@@ -192,3 +192,36 @@ proptest! {
         }
     }
 }
+
+/// The masked copy is under no key: whoever holds one frame can uncover a character in it, put the envelope right and ask
+/// whether it still decrypts. The answer must not depend on the guess, but for what may be shown of a card number anyway.
+#[test]
+fn the_masked_copy_answers_no_guesses() {
+    let outcome = |content: &Content| match Payload::parse(&content.frame()) {
+        Err(error) => error.code(),
+        Ok(payload) => match decryptor("idtech-tdes").decrypt(&payload) {
+            Ok(_) => "decrypted",
+            Err(error) => error.code(),
+        },
+    };
+    for (text, keyed) in [(TRACK2, false), (";4761739001010010=2212:735?", true)] {
+        let mut content = Content::of(["", text, ""]);
+        content.keyed = keyed;
+        assert_eq!(outcome(&content), "decrypted");
+        let mut told = Vec::new();
+        for at in 0..content.tracks[1].len() {
+            let outcomes: std::collections::BTreeSet<_> = (b'0'..=b'9')
+                .map(|guess| {
+                    let mut asked = content.clone();
+                    asked.masked[1].as_mut().unwrap()[at] = guess;
+                    outcome(&asked)
+                })
+                .collect();
+            if outcomes.len() > 1 {
+                told.push(at);
+            }
+        }
+        // First six and last four digits of the number, behind the start sentinel.
+        assert_eq!(told, [1, 2, 3, 4, 5, 6, 13, 14, 15, 16], "{text}");
+    }
+}

@@ -94,6 +94,8 @@ impl Calls {
     pub(crate) fn mechanisms(&self, slot: CK_SLOT_ID) -> Result<Vec<CK_MECHANISM_TYPE>, Failure> {
         let mut count = 0;
         call!(self.list, C_GetMechanismList, slot, ptr::null_mut(), &raw mut count)?;
+        // No token has thousands; a module that says so is not believed.
+        count = count.min(4096);
         let mut mechanisms = vec![0; usize::try_from(count).unwrap_or_default()];
         call!(self.list, C_GetMechanismList, slot, mechanisms.as_mut_ptr(), &raw mut count)?;
         mechanisms.truncate(usize::try_from(count).unwrap_or_default());

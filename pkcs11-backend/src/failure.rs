@@ -38,7 +38,8 @@ impl Failure {
             }
             Self::Code { code: CKR_KEY_FUNCTION_NOT_PERMITTED, .. } | Self::WrongKind => KeyError::NotPermitted,
             Self::Code { function, code } => KeyError::Device { function, code },
-            Self::Length { .. } => KeyError::BadLength,
+            // The token's fault, not the data's: those were checked before the call.
+            Self::Length { function } => KeyError::Device { function, code: CKR_GENERAL_ERROR },
         }
     }
 }

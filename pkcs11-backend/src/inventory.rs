@@ -31,6 +31,8 @@ pub struct KeyEntry {
     pub generated: bool,
     /// Why it would be refused: unsafe attributes as `name=value`, a missing variant, a name that is not unique.
     pub problems: Vec<&'static str>,
+    /// The token binds it to the one mechanism of its kind (`CKA_ALLOWED_MECHANISMS`). Many tokens cannot.
+    pub bound: bool,
     /// The legacy check value, 3 bytes, if the token can compute it.
     pub check_value: Option<CheckValue>,
 }
@@ -115,6 +117,7 @@ impl Pkcs11Store {
             permanent: kind::flag(&direct, object, CKA_TOKEN)?.unwrap_or_default(),
             generated: kind::flag(&direct, object, CKA_LOCAL)?.unwrap_or_default(),
             problems: problems.unwrap_or_default(),
+            bound: kind.map(|kind| kind::is_bound(&direct, object, kind)).transpose()?.unwrap_or_default(),
             // A key that may not do what its kind does has no check value; that is no reason to list nothing.
             check_value: kind.and_then(|kind| self.check_value_of(&direct, kind, object).ok().flatten()),
         })

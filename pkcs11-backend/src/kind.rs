@@ -19,9 +19,13 @@ const USES: [CK_ATTRIBUTE_TYPE; 7] = [CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VE
 
 /// The attributes that make a key unsafe, with the value that does. Uses count only where the kind has no need of
 /// them: an AES base key that may `ENCRYPT` would hand out every initial key.
-const UNSAFE: [(CK_ATTRIBUTE_TYPE, bool, &str); 9] = [
+const UNSAFE: [(CK_ATTRIBUTE_TYPE, bool, &str); 11] = [
     (CKA_SENSITIVE, false, "CKA_SENSITIVE=false"),
     (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE=true"),
+    // A public object can be used without any login.
+    (CKA_PRIVATE, false, "CKA_PRIVATE=false"),
+    // A copy may be given other attributes.
+    (CKA_COPYABLE, true, "CKA_COPYABLE=true"),
     (CKA_MODIFIABLE, true, "CKA_MODIFIABLE=true"),
     (CKA_ENCRYPT, true, "CKA_ENCRYPT=true"),
     (CKA_DECRYPT, true, "CKA_DECRYPT=true"),
@@ -29,6 +33,13 @@ const UNSAFE: [(CK_ATTRIBUTE_TYPE, bool, &str); 9] = [
     (CKA_UNWRAP, true, "CKA_UNWRAP=true"),
     (CKA_SIGN, true, "CKA_SIGN=true"),
     (CKA_DERIVE, true, "CKA_DERIVE=true"),
+];
+
+/// Those of [`UNSAFE`] that every token must tell: not to know them is not to be safe.
+const MUST_BE_KNOWN: [(CK_ATTRIBUTE_TYPE, &str); 3] = [
+    (CKA_SENSITIVE, "CKA_SENSITIVE unknown"),
+    (CKA_EXTRACTABLE, "CKA_EXTRACTABLE unknown"),
+    (CKA_PRIVATE, "CKA_PRIVATE unknown"),
 ];
 
 /// The one use of a kind.
@@ -150,15 +161,29 @@ pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>,
     })
 }
 
-/// The unsafe attributes of a key of this kind, as `name=value`. Those that the token does not know are skipped.
+/// The unsafe attributes of a key of this kind, as `name=value`. Those that the token does not know are skipped, but for
+/// the three that it must know.
 pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<Vec<&'static str>, Failure> {
     let mut problems = Vec::new();
     for (attribute, bad, name) in UNSAFE {
-        if attribute != needed(kind) && flag(direct, object, attribute)? == Some(bad) {
-            problems.push(name);
+        if attribute == needed(kind) {
+            continue;
+        }
+        let unknown = MUST_BE_KNOWN.iter().find(|(known, _)| *known == attribute);
+        match (flag(direct, object, attribute)?, unknown) {
+            (Some(value), _) if value == bad => problems.push(name),
+            (None, Some((_, unknown))) => problems.push(unknown),
+            _ => {}
         }
     }
     Ok(problems)
+}
+
+/// Whether the token binds the key to the one mechanism of its kind. No reason to refuse it: many tokens cannot.
+pub(crate) fn is_bound(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<bool, Failure> {
+    let mut list = [0; 64];
+    let wanted: Vec<u8> = mechanisms(kind).iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
+    Ok(direct.attribute(object, CKA_ALLOWED_MECHANISMS, &mut list)? == Some(&wanted[..]))
 }
 
 /// A true-or-false attribute; `None` if the token does not know it.

@@ -11,6 +11,9 @@ pub enum Error {
     /// SoftHSM is not installed.
     #[error("no SoftHSM module found: install softhsm2, or name the module in P2PE_SOFTHSM_MODULE")]
     NoModule,
+    /// Something that a test needs, where every test must run.
+    #[error("{0} is not installed, and P2PE_ALL_TESTS is set")]
+    NotInstalled(String),
     /// A file or directory of the token.
     #[error("{}: {source}", path.display())]
     File {

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod installed;
 mod process;
 mod token;
 
 pub use error::Error;
+pub use installed::{find_library, find_module, skipped};
 pub use process::{Process, isolated, isolated_with, reexec_with_token};
-pub use token::{ThrowawayToken, find_module};
+pub use token::ThrowawayToken;

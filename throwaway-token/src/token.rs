@@ -12,31 +12,12 @@ use std::{
 
 use tempfile::{Builder, TempDir};
 
-use crate::Error;
+use crate::{Error, installed::find_module};
 
 pub(crate) const CONF: &str = "SOFTHSM2_CONF";
 const DIR: &str = "THROWAWAY_TOKEN_DIR";
 const LABEL: &str = "THROWAWAY_TOKEN_LABEL";
 const MODULE: &str = "THROWAWAY_TOKEN_MODULE";
-
-/// The SoftHSM module: `P2PE_SOFTHSM_MODULE`, else where Debian, Fedora, Arch and Homebrew install it.
-#[must_use]
-pub fn find_module() -> Option<PathBuf> {
-    if let Some(named) = env::var_os("P2PE_SOFTHSM_MODULE") {
-        return Some(named.into());
-    }
-    [
-        "/usr/lib/softhsm/libsofthsm2.so",
-        "/usr/lib64/pkcs11/libsofthsm2.so",
-        "/usr/lib64/softhsm/libsofthsm2.so",
-        "/usr/lib/libsofthsm2.so",
-        "/usr/local/lib/softhsm/libsofthsm2.so",
-        "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-    ]
-    .into_iter()
-    .map(PathBuf::from)
-    .find(|path| path.is_file())
-}
 
 /// An initialised SoftHSM token with a random label and a random PIN. The one who made it removes its directory on
 /// drop; a child process that was given it does not.

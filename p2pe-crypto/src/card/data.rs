@@ -6,8 +6,8 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Pan, check_character::Charset, grammar, grammar::Fields, masked};
-use crate::{EncryptedTrack, Error};
+use super::{Pan, check_character::Charset, grammar, grammar::Fields};
+use crate::{EncryptedTrack, Error, masked};
 
 /// How the card number got into the device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -208,10 +208,10 @@ impl Reader {
             1 => TrackNumber::Two,
             _ => TrackNumber::Three,
         };
-        // A padded or damaged frame can claim more than it holds only if the parser let it: compare what there is.
         let told = source.length.and_then(|length| clear.get(..length));
-        let agrees = match (source.masked, told) {
-            (Some(masked), Some(text)) => masked::agrees(masked, text),
+        let agrees = match (number, source.masked, told) {
+            // Of track 3 no digits may be shown, and none are compared.
+            (TrackNumber::One | TrackNumber::Two, Some(masked), Some(text)) => masked::agrees(masked, text),
             _ => true,
         };
         if !agrees {

@@ -3,7 +3,6 @@
 mod check_character;
 mod data;
 mod grammar;
-mod masked;
 mod pan;
 
 pub(crate) use data::Reader;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
-use super::PayloadError;
+use super::{PayloadError, alarm};
 
 const STX: u8 = 0x02;
 const ETX: u8 = 0x03;
@@ -33,6 +33,10 @@ pub(super) struct Data {
 
 /// Opens the envelope and checks all of it.
 pub(super) fn open(input: &[u8]) -> Result<Data, PayloadError> {
+    // The alarm goes before every refusal.
+    if alarm::sounds(input) {
+        return Err(PayloadError::ClearAccountData);
+    }
     match input.first() {
         None => Err(PayloadError::StxMissing),
         Some(&STX) => binary(input).map(|data| Data { form: Form::Binary, bytes: Zeroizing::new(data.to_vec()) }),
@@ -88,6 +92,9 @@ fn text(input: &[u8]) -> Result<Data, PayloadError> {
     // damaged, a character that is no hex digit does.
     if input.len() != length + 2 * (HEAD + TAIL) && (is_hex || input.len() == 2 * (length + HEAD + TAIL)) {
         let bytes = from_hex(input)?;
+        if alarm::sounds(&bytes) {
+            return Err(PayloadError::ClearAccountData);
+        }
         return Ok(Data { form: Form::Hex, bytes: Zeroizing::new(binary(&bytes)?.to_vec()) });
     }
     let rest = &input[2 * HEAD..];

@@ -7,7 +7,7 @@ use dukpt::{Ksn, tdes::Cipher};
 use zeroize::Zeroizing;
 
 use super::{EncryptedTrack, Form, PayloadError, Unsupported, alarm, framing};
-use crate::Entry;
+use crate::{Entry, masked};
 
 /// Card encode type, track status, three track lengths and two field bytes.
 const HEADER: usize = 7;
@@ -32,15 +32,16 @@ pub struct Frame {
 impl Frame {
     pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
         let opened = framing::open(input)?;
-        // The alarm goes before every other refusal, and over all that follows the header: a device that does not encrypt
-        // may send any layout, and a card number in a ciphertext's place is one too.
-        let header = if opened.form == Form::Keyboard { 2 * HEADER } else { HEADER };
-        if alarm::holds_account_number(opened.bytes.get(header..).unwrap_or_default()) {
-            return Err(PayloadError::ClearAccountData);
-        }
         let data = match opened.form {
             Form::Binary | Form::Hex => opened.bytes,
-            Form::Keyboard => from_typed(&opened.bytes)?,
+            Form::Keyboard => {
+                let data = from_typed(&opened.bytes)?;
+                // Typed digits may have hidden a card number in a ciphertext's place.
+                if alarm::holds_account_number(&data[HEADER..]) {
+                    return Err(PayloadError::ClearAccountData);
+                }
+                data
+            }
         };
         Self::read(opened.form, &data)
     }
@@ -70,6 +71,9 @@ impl Frame {
         let encrypted = [0, 1, 2].map(|i| slot(flags.encrypted(i), lengths[i].next_multiple_of(block)));
         if at > data.len() {
             return Err(PayloadError::FieldOverrun);
+        }
+        if masked[..2].iter().flatten().any(|range| masked::shows_too_much(&data[range.clone()])) {
+            return Err(PayloadError::ClearAccountData);
         }
         if encrypted.iter().all(Option::is_none) {
             return Err(PayloadError::NotEncrypted);

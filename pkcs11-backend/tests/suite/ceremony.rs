@@ -177,6 +177,7 @@ fn unsafe_keys_are_refused() -> Result<(), Error> {
                 Attribute::Sensitive(true),
                 Attribute::Extractable(false),
                 Attribute::Modifiable(false),
+                Attribute::Copyable(false),
                 Attribute::Derive(true),
                 Attribute::Encrypt(false),
                 Attribute::Decrypt(false),
@@ -191,6 +192,8 @@ fn unsafe_keys_are_refused() -> Result<(), Error> {
         for (bad, named) in [
             (Attribute::Sensitive(false), "CKA_SENSITIVE=false"),
             (Attribute::Extractable(true), "CKA_EXTRACTABLE=true"),
+            (Attribute::Private(false), "CKA_PRIVATE=false"),
+            (Attribute::Copyable(true), "CKA_COPYABLE=true"),
             (Attribute::Modifiable(true), "CKA_MODIFIABLE=true"),
             (Attribute::Encrypt(true), "CKA_ENCRYPT=true"),
             (Attribute::Decrypt(true), "CKA_DECRYPT=true"),
@@ -228,6 +231,7 @@ fn names_and_types_that_do_not_fit() -> Result<(), Error> {
                 Attribute::Sensitive(true),
                 Attribute::Extractable(false),
                 Attribute::Modifiable(false),
+                Attribute::Copyable(false),
             ]
         };
         // Two of one name: neither is used, checked or deleted, and both are listed.

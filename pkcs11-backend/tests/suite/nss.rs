@@ -1,27 +1,18 @@
 //! Another vendor's token: NSS softokn, which wants an initialisation string and knows fewer attributes.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, process::Command};
 
 use crate::common::{AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, hex, id, import_all, material, memory, suite};
 use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
 use pkcs11_backend::{OpenError, PinSource, Settings, Token, TokenSelector};
+use throwaway_token::{Error, find_library, skipped};
 
 const PIN: &str = "nss test pin";
 
-fn softokn() -> Option<PathBuf> {
-    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
-    places.iter().map(|dir| Path::new(dir).join("libsoftokn3.so")).find(|path| path.is_file())
-}
-
 #[test]
-fn the_same_keys_in_nss_softokn() {
-    let Some(module) = softokn() else {
-        println!("skipped: libsoftokn3.so not installed");
-        return;
+fn the_same_keys_in_nss_softokn() -> Result<(), Error> {
+    let Some(module) = find_library("libsoftokn3.so") else {
+        return skipped("libsoftokn3.so (package libnss3)");
     };
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path().to_str().unwrap();
@@ -29,8 +20,7 @@ fn the_same_keys_in_nss_softokn() {
     fs::write(&pin, format!("{PIN}\n")).unwrap();
     let made = Command::new("certutil").args(["-N", "-d", &format!("sql:{dir}"), "-f"]).arg(&pin).status();
     if made.is_err() {
-        println!("skipped: certutil (package libnss3-tools) not installed");
-        return;
+        return skipped("certutil (package libnss3-tools)");
     }
     assert!(made.unwrap().success());
 
@@ -83,4 +73,5 @@ fn the_same_keys_in_nss_softokn() {
         store.delete(&entry.id).unwrap();
     }
     assert!(store.list().unwrap().is_empty());
+    Ok(())
 }

@@ -10,14 +10,7 @@ use crate::common::{AES_KEYS, aes_ksn, filled, id, open, settings, suite};
 use cryptoki::object::{Attribute, AttributeType};
 use dukpt::{KeyStore, Lifetime, aes};
 use pkcs11_backend::{OpenError, PinSource, Token};
-use throwaway_token::{Error, ThrowawayToken, isolated_with};
-
-const SPIES: [&str; 3] =
-    ["/usr/lib/x86_64-linux-gnu/pkcs11-spy.so", "/usr/lib/aarch64-linux-gnu/pkcs11-spy.so", "/usr/lib64/pkcs11-spy.so"];
-
-fn spy() -> Option<PathBuf> {
-    SPIES.iter().map(PathBuf::from).find(|path| path.is_file())
-}
+use throwaway_token::{Error, ThrowawayToken, find_library, isolated_with, skipped};
 
 fn log_of(token: &ThrowawayToken) -> PathBuf {
     token.dir().join("spy.log")
@@ -25,9 +18,8 @@ fn log_of(token: &ThrowawayToken) -> PathBuf {
 
 /// Runs the body where the spy stands before SoftHSM, and logs.
 fn spied(name: &str, body: impl FnOnce(&ThrowawayToken, &Path)) -> Result<(), Error> {
-    let Some(spy) = spy() else {
-        println!("skipped: pkcs11-spy.so (package opensc) not installed");
-        return Ok(());
+    let Some(spy) = find_library("pkcs11-spy.so") else {
+        return skipped("pkcs11-spy.so (package opensc-pkcs11)");
     };
     let environment = |token: &ThrowawayToken| -> Vec<(&'static str, OsString)> {
         vec![("PKCS11SPY", token.module().into()), ("PKCS11SPY_OUTPUT", log_of(token).into())]

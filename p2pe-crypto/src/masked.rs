@@ -1,0 +1,42 @@
+//! The masked copies of tracks that a frame carries beside the ciphertext.
+//!
+//! Nothing protects them: whoever holds one captured frame can uncover a digit, make the frame's checks right again and
+//! ask whether it still decrypts. So a copy is compared only where it may show digits anyway, at the first six and the
+//! last four of the card number, and one that shows more sounds the alarm before any key is used.
+
+use core::ops::Range;
+
+/// Whether the masked copy of a track 1 or 2 shows a security code, or more of a card number than may be shown of its length:
+/// the first 8 and last 4 of 16 digits and more, the first 6 and last 4 of fewer (PCI DSS v4, 3.4.1).
+pub(crate) fn shows_too_much(masked: &[u8]) -> bool {
+    // Keyed data: what follows the colon is the security code.
+    let code = masked.iter().skip_while(|byte| **byte != b':');
+    let shows_code = masked.first() == Some(&b';') && code.into_iter().any(u8::is_ascii_digit);
+    let shows_number = account(masked).is_some_and(|range| {
+        let length = range.len();
+        let bin = if length < 16 { 6 } else { 8 };
+        let hidden = masked[range].iter().enumerate().filter(|(at, _)| (bin..length.saturating_sub(4)).contains(at));
+        length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
+    });
+    shows_code || shows_number
+}
+
+/// Whether a masked copy can be of this clear text: as long, and with the same digits where it shows the first six or
+/// last four of the card number. What covers the others is a setting of the device.
+pub(crate) fn agrees(masked: &[u8], clear: &[u8]) -> bool {
+    let account = account(clear).unwrap_or(0..0);
+    let (start, end) = (account.start, account.end);
+    let shown = (start..end).filter(|at| at - start < 6 || end - at <= 4);
+    masked.len() == clear.len() && shown.into_iter().all(|at| !masked[at].is_ascii_digit() || masked[at] == clear[at])
+}
+
+/// Where the card number stands: behind the start sentinel, in track 1 behind the format code too, up to the separator.
+fn account(text: &[u8]) -> Option<Range<usize>> {
+    let (start, separator) = match text.first()? {
+        b'%' => (2, b'^'),
+        b';' => (1, b'='),
+        _ => return None,
+    };
+    let end = text.iter().position(|&byte| byte == separator)?;
+    (start <= end).then_some(start..end)
+}
