@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use cryptoki_sys::{CKA_CHECK_VALUE, CKM_AES_CMAC, CKM_SHA256_HMAC};
+use cryptoki_sys::{CKM_AES_CMAC, CKM_SHA256_HMAC};
 use dukpt::{
     CheckMethod, CheckValue, Key, KeyError, MacAlgorithm, Tag,
     aes::{Derivation, Purpose, WorkingKeyType},
@@ -134,33 +134,30 @@ impl Key for Pkcs11Key<'_> {
         self.store.run(stored, "CKM_SHA256_HMAC", |direct, key| direct.sign(CKM_SHA256_HMAC, key.hmac()?, data))
     }
 
-    /// Of a derived key, what its purpose lets the token tell: the CMAC of a MAC key, else `CKA_CHECK_VALUE`.
+    /// Of a derived key, what its purpose lets the token tell: an encrypted zero block, or a MAC.
     fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
-        const UNSUPPORTED: KeyError = KeyError::Unsupported("check values of derived keys");
-        let (object, key_type, purpose) = match (&self.held, method) {
+        const UNSUPPORTED: KeyError = KeyError::Unsupported("check values of this key");
+        let (object, purpose) = match (&self.held, method) {
             (Held::Stored(stored), CheckMethod::Legacy) => {
                 let check = |direct: &Direct<'_>, key: &Stored| self.store.check_value_of(direct, key.kind, key.object);
-                let value = self.store.run(stored, "check values of AES keys", check)?;
-                return value.ok_or(KeyError::Unsupported("check values of this key"));
+                return self.store.run(stored, "check values of AES keys", check)?.ok_or(UNSUPPORTED);
             }
             (Held::Stored(_), CheckMethod::Cmac) => return Err(KeyError::Unsupported("CMAC check values")),
-            (Held::Derived { object, key_type, purpose }, _) => (*object, *key_type, *purpose),
+            (Held::Derived { object, purpose, .. }, _) => (*object, *purpose),
         };
-        match (method, purpose, key_type) {
-            (CheckMethod::Cmac, Purpose::Mac, _) => {
+        match (method, purpose) {
+            (CheckMethod::Cmac, Purpose::Mac) => {
                 CheckValue::cmac(self.mac(MacAlgorithm::Cmac, &[0; 16])?.as_bytes()).ok_or(UNSUPPORTED)
             }
-            (
-                CheckMethod::Legacy,
-                Purpose::Mac,
-                WorkingKeyType::Hmac128 | WorkingKeyType::Hmac192 | WorkingKeyType::Hmac256,
-            ) => CheckValue::legacy(self.mac(MacAlgorithm::HmacSha256, &[])?.as_bytes()).ok_or(UNSUPPORTED),
-            (CheckMethod::Legacy, ..) => {
-                let mut bytes = [0; 3];
-                let value = self.store.direct().attribute(object, CKA_CHECK_VALUE, &mut bytes)?;
-                value.and_then(CheckValue::legacy).ok_or(UNSUPPORTED)
+            (CheckMethod::Cmac, _) => Err(KeyError::Unsupported("CMAC check values")),
+            (CheckMethod::Legacy, Purpose::Check | Purpose::Encrypt | Purpose::Pin) => {
+                let mut block = [0; 16];
+                self.cbc(object, Direction::Encrypt, &[0; 16], &mut block)?;
+                CheckValue::legacy(&block).ok_or(UNSUPPORTED)
             }
-            (CheckMethod::Cmac, ..) => Err(KeyError::Unsupported("CMAC check values")),
+            (CheckMethod::Legacy, Purpose::Derive | Purpose::Decrypt | Purpose::Mac) => {
+                Err(KeyError::Unsupported("legacy check values of keys that may not encrypt"))
+            }
         }
     }
 }

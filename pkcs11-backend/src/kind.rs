@@ -117,7 +117,9 @@ pub(crate) fn derived(key_type: WorkingKeyType, purpose: Purpose) -> Option<[Att
         (CKA_EXTRACTABLE, NO),
         (CKA_DERIVE, may(&[Purpose::Derive])),
         (CKA_DECRYPT, may(&[Purpose::Decrypt, Purpose::Pin])),
-        (CKA_ENCRYPT, may(&[Purpose::Encrypt, Purpose::Pin])),
+        // A key-encryption key encrypts a zero block, its check value. CKA_CHECK_VALUE of derived keys is no such thing:
+        // SoftHSM fills in a hash of the key.
+        (CKA_ENCRYPT, may(&[Purpose::Encrypt, Purpose::Pin, Purpose::Check])),
         (CKA_WRAP, NO),
         (CKA_UNWRAP, NO),
         // Received MACs are computed and compared: a token verifies no cut ones.

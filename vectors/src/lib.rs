@@ -7,6 +7,9 @@ mod example;
 mod file;
 mod payload_cases;
 mod report;
+mod terminal_cases;
+mod working_cases;
+mod working_types;
 
 pub use conformance::{CaseResult, Outcome, run};
 pub use example::Example;
@@ -19,5 +22,9 @@ pub mod schema {
         AesDataKey, AesInitialKey, AesProbe, Case, DataSize, DataUsage, DeviceEntry, Encoding, ExpectedCard,
         ExpectedFrame, Hex, HmacCase, KeyEntry, KsnCase, KsnScheme, PayloadCase, Stage, TdesCipher, TdesDataKey,
         TdesInitialKey, TdesProbe, TdesVariant, Test, TokenCase, TrackCase, Verdict,
+    };
+    pub use crate::working_types::{
+        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckName, CheckValueCase, Direction, KeyTypeName, MacCase, MacName,
+        TdesChinese, TdesMac, TdesPin, TerminalCase, TerminalTransaction, UsageName,
     };
 }
