@@ -117,11 +117,8 @@ mod aes_side {
         aes::Ksn::try_from(&ksn[..]).unwrap()
     }
 
-    pub(super) const BASES: [(aes::KeyType, &[u8]); 3] = [
-        (aes::KeyType::Aes128, &[0xA7; 16]),
-        (aes::KeyType::Aes192, &[0xA7; 24]),
-        (aes::KeyType::Aes256, &[0xA7; 32]),
-    ];
+    pub(super) const BASES: [(aes::KeyType, &[u8]); 3] =
+        [(aes::KeyType::Aes128, &[0xA7; 16]), (aes::KeyType::Aes192, &[0xA7; 24]), (aes::KeyType::Aes256, &[0xA7; 32])];
 
     pub(super) fn terminal<'s>(
         base_key: &MemoryKey<'s>,
