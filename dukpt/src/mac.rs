@@ -53,7 +53,8 @@ pub struct MacFormat {
 }
 
 impl MacFormat {
-    /// The first `length` bytes of the MAC: 4 or more, as ANSI X9.19 and NIST SP 800-38B (A.2) want it.
+    /// The first `length` bytes of the MAC: 4 or more. Retail MACs are often cut to 4; NIST SP 800-38B, A.2, advises
+    /// 8 or more wherever nothing else limits how often a forger may guess.
     ///
     /// # Errors
     /// [`MacLengthError`] for under 4 bytes, or more than the algorithm has.

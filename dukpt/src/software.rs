@@ -36,6 +36,11 @@ pub(crate) fn tdes_encrypt_blocks<const N: usize>(key: &[u8; 16], blocks: [&mut 
     }
 }
 
+/// Two-key TDES decryption of one block.
+pub(crate) fn tdes_decrypt_block(key: &[u8; 16], block: &mut [u8; 8]) {
+    TdesEde2::new(key.into()).decrypt_block(block.into());
+}
+
 /// TDES-CBC, in place; `data` is whole 8-byte blocks.
 pub(crate) fn tdes_cbc_encrypt(key: TdesKey<'_>, iv: &[u8; 8], data: &mut [u8]) -> Result<(), KeyError> {
     match key {

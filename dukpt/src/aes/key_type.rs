@@ -1,4 +1,4 @@
-//! Types and usages of keys: what the derivation data say about them (X9.24-3:2017, tables 2 to 4).
+//! Types and usages of keys: what the derivation data say about them (X9.24-3:2017, 6.2.1 and 6.3.2, tables 2 and 3).
 
 use crate::KeyError;
 
@@ -60,7 +60,7 @@ impl WorkingKeyType {
         }
     }
 
-    /// Strength in bits (NIST SP 800-57-1, table 2): that counts, not the length. Three-key TDES has 112.
+    /// Strength in bits (NIST SP 800-57-1, table 2), which counts, not the length: three-key TDES has 112.
     #[must_use]
     pub fn strength(self) -> u32 {
         match self {

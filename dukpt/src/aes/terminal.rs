@@ -1,4 +1,4 @@
-//! The device's side (X9.24-3:2017, 6.3.4 and 6.3.5): derivation key registers and the counter, for virtual devices and
+//! The device's side (X9.24-3:2017, 6.5): derivation key registers and the counter, for virtual devices and
 //! tests. Over any [`Key`], so that a virtual device can keep its keys in a token as well.
 
 use super::{
@@ -68,7 +68,7 @@ impl<K: Key> Terminal<K> {
         let (below, rest) = self.registers.split_at_mut(index(lowest));
         let Some(register) = rest.first_mut() else { return Err(Exhausted.into()) };
         let Some(key) = register.as_ref() else { return Err(Exhausted.into()) };
-        // 6.3.5: there are no keys below a counter with all 16 bits, so that the counter skips them.
+        // There are no keys below a counter with all 16 bits, so that the counter skips them.
         let skip = counter.count_ones() >= Ksn::MAX_COUNTER_BITS;
         if !skip {
             for (bit, register) in (0..).zip(below) {

@@ -86,7 +86,7 @@ impl<K: Key> TransactionKey<K> {
 }
 
 /// The DUKPT update key of one device, under which it gets its next initial key: usage `0002` at the end of the full
-/// chain of 32 steps, counter `FFFFFFFF` (X9.24-3:2017, 6.5.4). The one exception to the rule of 16 counter bits,
+/// chain of 32 steps, counter `FFFFFFFF` (X9.24-3:2017, 6.5.2). The one exception to the rule of 16 counter bits,
 /// and so never named by a received KSN, but by the initial key id alone.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 //! for readers that leave no choice; its own module, so that no ANSI profile slips into it.
 
 use super::{InitialKey, Ksn, TransactionKey};
-use crate::{KeyError, KsnError, clear::ClearKey};
+use crate::{KeyError, KsnError, software};
 
 /// The transaction key used for data, 16 bytes. Its only operation is decryption.
 #[expect(missing_debug_implementations, reason = "holds a clear key")]
@@ -29,7 +29,8 @@ impl DataKey {
         if blocks.is_empty() {
             return Err(KeyError::BadLength);
         }
-        blocks.iter_mut().try_for_each(|block| ClearKey::from(self.0.expose()).decrypt_block(block))
+        blocks.iter_mut().for_each(|block| software::tdes_decrypt_block(self.0.expose(), block));
+        Ok(())
     }
 
     /// The clear bytes, for tests against published keys.

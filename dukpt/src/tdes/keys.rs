@@ -61,18 +61,10 @@ impl TransactionKey {
         })))
     }
 
-    /// The key of the path that goes on from this one: `register` holds the KSN with the counter of that path.
-    pub(super) fn next(&self, register: u64) -> Self {
+    /// One step of a path: the key below `parent` at `register`, the KSN with the counter of that path.
+    pub(super) fn step(parent: &[u8; 16], register: u64) -> Self {
         Self(Secret::filled(|key| {
-            *key = *self.expose();
-            generate(key, register);
-        }))
-    }
-
-    /// The first key of a path, below the initial key.
-    pub(super) fn first(initial_key: &InitialKey, register: u64) -> Self {
-        Self(Secret::filled(|key| {
-            *key = *initial_key.expose();
+            *key = *parent;
             generate(key, register);
         }))
     }

@@ -30,10 +30,8 @@ impl Terminal {
         for (bit, slot) in (0..21).zip(&mut registers).rev() {
             let path = counter & (u32::MAX << bit << 1) | 1 << bit;
             let register = device.base_register() | u64::from(path);
-            let key = match &prefix {
-                Some(prefix) => prefix.next(register),
-                None => TransactionKey::first(initial_key, register),
-            };
+            let parent = prefix.as_ref().map_or(initial_key.expose(), TransactionKey::expose);
+            let key = TransactionKey::step(parent, register);
             if path & counter != path || path == counter {
                 *slot = Some(key);
             } else {
@@ -69,7 +67,8 @@ impl Terminal {
         let skip = counter.count_ones() >= Ksn::MAX_COUNTER_BITS;
         if !skip {
             for (bit, register) in (0..).zip(below) {
-                *register = Some(key.next(self.device.base_register() | u64::from(counter | 1 << bit)));
+                let path = self.device.base_register() | u64::from(counter | 1 << bit);
+                *register = Some(TransactionKey::step(key.expose(), path));
             }
         }
         self.counter += if skip { 1 << lowest } else { 1 };
