@@ -29,8 +29,15 @@ fn every_built_in_vector_passes_and_the_reports_say_so() {
 
     let report: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(folder.dir.path().join("r.json")).unwrap()).unwrap();
-    assert_eq!((&report["summary"]["failed"], &report["summary"]["skipped"]), (&0.into(), &0.into()));
-    assert!(report["summary"]["passed"].as_u64().unwrap() > 600);
+    assert_eq!(report["summary"]["failed"], 0);
+    assert!(report["summary"]["passed"].as_u64().unwrap() > 1100);
+    // Skipped is what a token does not do at all, and the report says what that is.
+    let skipped: Vec<_> =
+        report["cases"].as_array().unwrap().iter().filter(|case| case["outcome"] == "skipped").collect();
+    assert_eq!(report["summary"]["skipped"], skipped.len());
+    for case in skipped {
+        assert!(case["reason"].as_str().unwrap().starts_with("the store does not support "), "{case}");
+    }
     for field in ["module", "token", "firmware", "manufacturer", "library"] {
         assert!(!report["store"][field].as_str().unwrap().is_empty(), "{field}");
     }

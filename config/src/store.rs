@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs};
 
 use dukpt::{
-    CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryKey, MemoryStore,
-    Scheme, aes, tdes,
+    CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm,
+    MemoryKey, MemoryStore, Scheme, Tag, aes, tdes,
 };
 use pkcs11_backend::{Pkcs11Key, Pkcs11Store, Token, TokenInfo};
 use zeroize::Zeroizing;
@@ -174,7 +174,27 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.decrypt_cbc(iv, data))
     }
 
+    fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        either!(Self, self, key => key.encrypt_cbc(iv, data))
+    }
+
+    fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
+        either!(Self, self, key => key.encrypt_block(block))
+    }
+
+    fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
+        either!(Self, self, key => key.decrypt_block(block))
+    }
+
+    fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        either!(Self, self, key => key.mac(algorithm, data))
+    }
+
     fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {
         either!(Self, self, key => key.hmac_sha256(data))
+    }
+
+    fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
+        either!(Self, self, key => key.check_value(method))
     }
 }

@@ -5,7 +5,7 @@ use core::{fmt, str::FromStr};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{KeyKind, ksn::write_hex, software};
+use crate::{KeyError, MacAlgorithm, aes::WorkingKeyType, clear::ClearKey, ksn::write_hex};
 
 /// A check value of 2 to 5 bytes, written with 4 to 10 hex digits.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,12 @@ impl CheckValue {
         bytes.first_chunk::<3>().map(|first| Self::cut(first))
     }
 
+    /// The first 5 bytes of a MAC over a zero block ([`CheckMethod::Cmac`]). Shorter input is refused.
+    #[must_use]
+    pub fn cmac(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk::<5>().map(|first| Self::cut(first))
+    }
+
     /// Whether two values agree over the digits that both have.
     #[must_use]
     pub fn agrees(&self, other: &Self) -> bool {
@@ -28,7 +34,7 @@ impl CheckValue {
         self.bytes[..length].ct_eq(&other.bytes[..length]).into()
     }
 
-    fn cut(bytes: &[u8]) -> Self {
+    pub(crate) fn cut(bytes: &[u8]) -> Self {
         let length = bytes.len().min(5);
         let mut value = Self { bytes: [0; 5], length };
         value.bytes[..length].copy_from_slice(&bytes[..length]);
@@ -64,33 +70,41 @@ impl FromStr for CheckValue {
 #[error("a check value has 4, 6, 8 or 10 hex digits")]
 pub struct CheckValueError;
 
-/// First 3 bytes of the cipher over a zero block (TDES, AES), or of the HMAC of an empty message.
-pub(crate) fn legacy(kind: KeyKind, key: &[u8]) -> CheckValue {
-    match kind {
-        KeyKind::TdesBase => {
-            let mut block = [0; 8];
-            let mut both = Zeroizing::new([0; 16]);
-            both.copy_from_slice(key);
-            software::tdes_encrypt_blocks(&both, [&mut block]);
-            CheckValue::cut(&block[..3])
-        }
-        KeyKind::AesBase(_) => CheckValue::cut(&aes_block(key, [0; 16])[..3]),
-        // HMAC takes a key of any length: it cannot fail.
-        KeyKind::Hmac => CheckValue::cut(&software::hmac_sha256(key, &[]).unwrap_or_default()[..3]),
+/// How a check value is computed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CheckMethod {
+    /// The first 3 bytes of a zero block under the key (ANSI X9.24-1:2009); of an HMAC key, of an empty message's MAC.
+    Legacy,
+    /// The first 5 bytes of the CMAC of one zero block (ANSI X9.24-1:2017, X9.143:2021). HMAC keys have none.
+    Cmac,
+}
+
+impl CheckMethod {
+    /// The check value of a clear key.
+    ///
+    /// # Errors
+    /// [`KeyError::BadLength`] for bytes that are no key of this type; [`KeyError::NotPermitted`] for the CMAC of an
+    /// HMAC key.
+    pub fn of_clear_key(self, key_type: WorkingKeyType, key: &[u8]) -> Result<CheckValue, KeyError> {
+        self.of(ClearKey::new(key_type, key)?)
     }
-}
 
-/// First 5 bytes of AES-CMAC over one zero block (X9.143:2021; NIST SP 800-38B: one whole block uses subkey K1).
-pub(crate) fn cmac(key: &[u8]) -> CheckValue {
-    let l = u128::from_be_bytes(*aes_block(key, [0; 16]));
-    let k1 = (l << 1) ^ (0x87 & 0u128.wrapping_sub(l >> 127));
-    CheckValue::cut(&aes_block(key, k1.to_be_bytes())[..5])
-}
-
-fn aes_block(key: &[u8], block: [u8; 16]) -> Zeroizing<[u8; 16]> {
-    let mut block = Zeroizing::new(block);
-    // One whole block under a key whose length was checked when it became key material: cannot fail.
-    let done = software::aes_ecb_encrypt(key, &mut block[..]);
-    debug_assert!(done.is_ok());
-    block
+    pub(crate) fn of(self, key: ClearKey<'_>) -> Result<CheckValue, KeyError> {
+        let zeros = [0; 16];
+        let length = match key {
+            ClearKey::Tdes(_) => 8,
+            _ => 16,
+        };
+        match (self, key) {
+            (Self::Legacy, ClearKey::Hmac(_)) => {
+                Ok(CheckValue::cut(&key.mac(MacAlgorithm::HmacSha256, &[])?.as_bytes()[..3]))
+            }
+            (Self::Legacy, _) => {
+                let mut block = Zeroizing::new(zeros);
+                key.encrypt_block(&mut block[..length])?;
+                Ok(CheckValue::cut(&block[..3]))
+            }
+            (Self::Cmac, _) => Ok(CheckValue::cut(&key.mac(MacAlgorithm::Cmac, &zeros[..length])?.as_bytes()[..5])),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::{CheckValue, KeyMaterial, KsnError, Scheme, aes, tdes};
+use crate::{CheckMethod, CheckValue, Exhausted, KeyMaterial, KsnError, MacAlgorithm, Scheme, Tag, aes, tdes};
 
 /// An opaque key in some store. It derives, decrypts and authenticates; it never shows its bytes.
 pub trait Key: Sized {
@@ -20,11 +20,56 @@ pub trait Key: Sized {
     /// [`KeyError::NotPermitted`] unless this is a TDES base key.
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError>;
 
-    /// AES-CBC decryption in place; `data` is whole 16-byte blocks.
+    /// CBC decryption in place; `data` is whole blocks of the key's cipher, and TDES takes the first 8 bytes of the IV.
     ///
     /// # Errors
-    /// [`KeyError::NotPermitted`] unless this is an AES data key; [`KeyError::BadLength`] for partial blocks.
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Decrypt`]; [`KeyError::BadLength`] for partial
+    /// blocks.
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError>;
+
+    /// CBC encryption in place, as [`Key::decrypt_cbc`]. A store that cannot says so, as with each method from here on.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`]; [`KeyError::BadLength`] for partial
+    /// blocks; [`KeyError::Unsupported`].
+    fn encrypt_cbc(&self, _iv: &[u8; 16], _data: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("encryption"))
+    }
+
+    /// Encryption of one cipher block in place.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Pin`]; [`KeyError::BadLength`] for another length;
+    /// [`KeyError::Unsupported`].
+    fn encrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("PIN keys"))
+    }
+
+    /// Decryption of one cipher block in place.
+    ///
+    /// # Errors
+    /// As of [`Key::encrypt_block`].
+    fn decrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("PIN keys"))
+    }
+
+    /// The whole MAC of `data`.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Mac`] and of a type that the algorithm takes;
+    /// [`KeyError::Unsupported`].
+    fn mac(&self, _algorithm: MacAlgorithm, _data: &[u8]) -> Result<Tag, KeyError> {
+        Err(KeyError::Unsupported("MAC keys"))
+    }
+
+    /// The check value of a stored or derived key.
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] where the store cannot tell; [`KeyError::NotPermitted`] where there is none of this
+    /// method.
+    fn check_value(&self, _method: CheckMethod) -> Result<CheckValue, KeyError> {
+        Err(KeyError::Unsupported("check values of derived keys"))
+    }
 
     /// HMAC-SHA-256 of `data` (RFC 2104): tokens and fingerprints.
     ///
@@ -172,9 +217,15 @@ pub enum KeyError {
     /// A length that is not whole blocks.
     #[error("the data is not a whole number of cipher blocks")]
     BadLength,
+    /// The working key would be stronger than the key it is derived from.
+    #[error("the working key would be stronger than the key it is derived from")]
+    TooStrong,
     /// The KSN names no transaction key.
     #[error(transparent)]
     Ksn(#[from] KsnError),
+    /// A virtual device has no transaction left.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
     /// The key is kept unsafely; the attribute is named.
     #[error("key {id} has the unsafe attribute {attribute}")]
     UnsafeAttribute {
@@ -204,7 +255,9 @@ impl KeyError {
             Self::NotPermitted => "key_not_permitted",
             Self::Unsupported(_) => "key_unsupported",
             Self::BadLength => "key_bad_length",
+            Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),
+            Self::Exhausted(_) => "device_exhausted",
             Self::UnsafeAttribute { .. } => "key_unsafe_attribute",
             Self::Device { .. } => "key_device",
         }

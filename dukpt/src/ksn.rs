@@ -99,6 +99,11 @@ impl KsnError {
     }
 }
 
+/// A device has used its last counter: it ends its life, or gets a new initial key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the device has used its last counter")]
+pub struct Exhausted;
+
 /// The leading bytes of a KSN that a population of devices shares.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KsnPrefix {

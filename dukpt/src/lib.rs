@@ -6,16 +6,19 @@ extern crate alloc;
 
 pub mod aes;
 mod check_value;
+mod clear;
 mod key;
 mod ksn;
+mod mac;
 mod material;
 mod memory;
 mod secret;
 mod software;
 pub mod tdes;
 
-pub use check_value::{CheckValue, CheckValueError};
+pub use check_value::{CheckMethod, CheckValue, CheckValueError};
 pub use key::{Custody, Key, KeyError, KeyId, KeyIdError, KeyImport, KeyStore, Lifetime};
-pub use ksn::{Ksn, KsnError, KsnMap, KsnPrefix, PrefixError, Scheme};
+pub use ksn::{Exhausted, Ksn, KsnError, KsnMap, KsnPrefix, PrefixError, Scheme};
+pub use mac::{MacAlgorithm, MacError, MacFormat, MacLengthError, Padding, Tag};
 pub use material::{KeyKind, KeyMaterial, MaterialError};
 pub use memory::{MemoryKey, MemoryStore};

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::{CheckValue, aes::KeyType, check_value};
+use crate::{CheckMethod, CheckValue, aes::KeyType, clear::ClearKey};
 
 /// What a stored key is for; a store lets it do nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,19 +95,28 @@ impl KeyMaterial {
     /// The legacy check value, 3 bytes: TDES or AES of a zero block; for HMAC keys, the MAC of an empty message.
     #[must_use]
     pub fn check_value(&self) -> CheckValue {
-        check_value::legacy(self.kind, &self.bytes)
+        // The length was checked when this became key material, so this cannot fail.
+        CheckMethod::Legacy.of(self.clear()).unwrap_or_else(|_| CheckValue::cut(&[0; 3]))
     }
 
-    /// The CMAC check value of an AES key, 5 bytes (X9.143:2021); `None` for other kinds.
+    /// The CMAC check value of a TDES or AES key, 5 bytes (X9.143:2021); `None` for other kinds.
     #[must_use]
     pub fn cmac_check_value(&self) -> Option<CheckValue> {
-        matches!(self.kind, KeyKind::AesBase(_)).then(|| check_value::cmac(&self.bytes))
+        CheckMethod::Cmac.of(self.clear()).ok()
     }
 
     /// The clear bytes, for a store's import.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn clear(&self) -> ClearKey<'_> {
+        match (self.kind, self.bytes.first_chunk()) {
+            (KeyKind::TdesBase, Some(key)) => key.into(),
+            (KeyKind::AesBase(_), _) => ClearKey::Aes(&self.bytes),
+            _ => ClearKey::Hmac(&self.bytes),
+        }
     }
 
     /// The variant key whose TDES encryption gives the right half of an initial key (X9.24-1:2009, A.6), 16 bytes.

@@ -3,8 +3,8 @@
 use alloc::collections::BTreeMap;
 
 use crate::{
-    CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime, Scheme, aes,
-    secret::Secret, software, tdes,
+    CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime,
+    MacAlgorithm, Scheme, Tag, aes, clear::ClearKey, secret::Secret, software, tdes,
 };
 
 /// A key store in memory. It has the same rules as a token: each kind of key does its own work and no other.
@@ -59,7 +59,7 @@ pub struct MemoryKey<'s>(Held<'s>);
 
 enum Held<'s> {
     Stored(&'s KeyMaterial),
-    Derived { bytes: Secret<32>, key_type: aes::KeyType, purpose: aes::Purpose },
+    Derived { bytes: Secret<32>, key_type: aes::WorkingKeyType, purpose: aes::Purpose },
 }
 
 impl MemoryKey<'_> {
@@ -69,14 +69,27 @@ impl MemoryKey<'_> {
             _ => Err(KeyError::NotPermitted),
         }
     }
+
+    fn derived(&self, wanted: aes::Purpose) -> Result<ClearKey<'_>, KeyError> {
+        match &self.0 {
+            Held::Derived { bytes, key_type, purpose } if *purpose == wanted => {
+                ClearKey::new(*key_type, &bytes.expose()[..key_type.length()])
+            }
+            _ => Err(KeyError::NotPermitted),
+        }
+    }
 }
 
 impl Key for MemoryKey<'_> {
     fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError> {
-        let parent = match &self.0 {
+        let parent = match (&self.0, step.key_type()) {
             // An initial key is of its base key's size; another size means that the suite is not this key's.
-            Held::Stored(material) if material.kind() == KeyKind::AesBase(step.key_type()) => material.expose(),
-            Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive } => &bytes.expose()[..key_type.length()],
+            (Held::Stored(material), aes::WorkingKeyType::Aes(size)) if material.kind() == KeyKind::AesBase(size) => {
+                material.expose()
+            }
+            (Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive }, _) => {
+                &bytes.expose()[..key_type.length()]
+            }
             _ => return Err(KeyError::NotPermitted),
         };
         let bytes = Secret::try_filled(|out: &mut [u8; 32]| {
@@ -93,15 +106,34 @@ impl Key for MemoryKey<'_> {
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        match &self.0 {
-            Held::Derived { bytes, key_type, purpose: aes::Purpose::Decrypt } => {
-                software::aes_cbc_decrypt(&bytes.expose()[..key_type.length()], iv, data)
-            }
-            _ => Err(KeyError::NotPermitted),
-        }
+        self.derived(aes::Purpose::Decrypt)?.decrypt_cbc(iv, data)
+    }
+
+    fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        self.derived(aes::Purpose::Encrypt)?.encrypt_cbc(iv, data)
+    }
+
+    fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
+        self.derived(aes::Purpose::Pin)?.encrypt_block(block)
+    }
+
+    fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
+        self.derived(aes::Purpose::Pin)?.decrypt_block(block)
+    }
+
+    fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        self.derived(aes::Purpose::Mac)?.mac(algorithm, data)
     }
 
     fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {
         software::hmac_sha256(self.stored(KeyKind::Hmac)?, data)
+    }
+
+    fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
+        match (&self.0, method) {
+            (Held::Stored(material), CheckMethod::Legacy) => Ok(material.check_value()),
+            (Held::Stored(material), CheckMethod::Cmac) => material.cmac_check_value().ok_or(KeyError::NotPermitted),
+            (Held::Derived { purpose, .. }, _) => method.of(self.derived(*purpose)?),
+        }
     }
 }

@@ -1,155 +1,18 @@
 //! Both DUKPTs against a second implementation: the text of the standards written down naively over single blocks.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use ::aes::{
-    Aes128, Aes192, Aes256,
-    cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit},
+mod naive;
+
+use dukpt::{
+    CheckMethod, Key, KeyId, KeyImport, KeyMaterial, KeyStore, Ksn, Lifetime, MacAlgorithm, MacFormat, MemoryStore,
+    Padding, aes, tdes,
 };
-use des::Des;
-use dukpt::{Key, KeyId, KeyImport, KeyMaterial, KeyStore, Ksn, Lifetime, MemoryStore, aes, tdes};
+use naive::{cmac, encrypt_cbc, naive_aes, naive_tdes};
 use proptest::{
     collection::vec,
     prelude::*,
     sample::{select, subsequence},
 };
-
-/// TDES DUKPT as in ANSI X9.24-1:2009, Annex A, with the registers of its own description.
-mod naive_tdes {
-    use super::*;
-
-    const C0: u128 = 0xC0C0_C0C0_0000_0000_C0C0_C0C0_0000_0000;
-
-    fn des(key: u64, block: u64, encrypt: bool) -> u64 {
-        let mut block = block.to_be_bytes().into();
-        let cipher = Des::new(&key.to_be_bytes().into());
-        if encrypt {
-            cipher.encrypt_block(&mut block)
-        } else {
-            cipher.decrypt_block(&mut block)
-        }
-        u64::from_be_bytes(block.into())
-    }
-
-    fn left(key: u128) -> u64 {
-        u64::try_from(key >> 64).unwrap()
-    }
-
-    fn right(key: u128) -> u64 {
-        u64::try_from(key & u128::from(u64::MAX)).unwrap()
-    }
-
-    fn join(left: u64, right: u64) -> u128 {
-        u128::from(left) << 64 | u128::from(right)
-    }
-
-    pub(super) fn encrypt_block(key: u128, block: u64) -> u64 {
-        des(left(key), des(right(key), des(left(key), block, true), false), true)
-    }
-
-    /// A.6: "the derivation of the initial key".
-    pub(super) fn initial_key(base_key: u128, ksn: &[u8; 10]) -> u128 {
-        let mut block = u64::from_be_bytes(ksn[..8].try_into().unwrap());
-        block -= block % 32;
-        join(encrypt_block(base_key, block), encrypt_block(base_key ^ C0, block))
-    }
-
-    /// A.2: "Non-reversible key generation process": crypto register 1 holds the block, the key register the key.
-    fn generate(key: u128, crypto_register_1: u64) -> u128 {
-        let one_way = |key| des(left(key), crypto_register_1 ^ right(key), true) ^ right(key);
-        join(one_way(key ^ C0), one_way(key))
-    }
-
-    /// A.3: the shift register runs from bit 21 of the counter to bit 1.
-    fn transaction_key(initial_key: u128, ksn: &[u8; 10]) -> u128 {
-        let ksn_register = u64::from_be_bytes(ksn[2..].try_into().unwrap());
-        let (mut key, mut register) = (initial_key, ksn_register / 0x20_0000 * 0x20_0000);
-        let mut shift_register = 0x10_0000;
-        while shift_register > 0 {
-            if ksn_register & shift_register > 0 {
-                register += shift_register;
-                key = generate(key, register);
-            }
-            shift_register /= 2;
-        }
-        key
-    }
-
-    /// Table A-1.
-    pub(super) fn data_key(initial_key: u128, ksn: &[u8; 10], variant: tdes::Variant) -> u128 {
-        let key = transaction_key(initial_key, ksn);
-        let (mask, self_encrypted) = match variant {
-            tdes::Variant::Pin => (0x0000_0000_0000_00FF, false),
-            tdes::Variant::DataRequest => (0x0000_0000_00FF_0000, true),
-            tdes::Variant::DataResponse => (0x0000_00FF_0000_0000, true),
-        };
-        let key = key ^ join(mask, mask);
-        if self_encrypted { join(encrypt_block(key, left(key)), encrypt_block(key, right(key))) } else { key }
-    }
-}
-
-/// AES DUKPT as in ANSI X9.24-3:2017, section 6, with derivation data put together as text.
-mod naive_aes {
-    use super::*;
-
-    pub(super) fn encrypt_block(key: &[u8], block: [u8; 16]) -> [u8; 16] {
-        let mut block = block.into();
-        match key.len() {
-            16 => Aes128::new_from_slice(key).unwrap().encrypt_block(&mut block),
-            24 => Aes192::new_from_slice(key).unwrap().encrypt_block(&mut block),
-            _ => Aes256::new_from_slice(key).unwrap().encrypt_block(&mut block),
-        }
-        block.into()
-    }
-
-    /// 6.3.3 and table 1: as many encrypted blocks as the key needs.
-    fn child(key: &[u8], usage: &str, length: usize, tail: &str) -> Vec<u8> {
-        let algorithm = match length {
-            16 => "0002",
-            24 => "0003",
-            _ => "0004",
-        };
-        let mut child = Vec::new();
-        for number in 1..=length.div_ceil(16) {
-            let text = format!("01{number:02X}{usage}{algorithm}{:04X}{tail}", length * 8);
-            let block = u128::from_str_radix(&text, 16).unwrap();
-            child.extend(encrypt_block(key, block.to_be_bytes()));
-        }
-        child.truncate(length);
-        child
-    }
-
-    /// 6.3.1: the host's side.
-    pub(super) fn data_key(base_key: &[u8], ksn: &[u8; 12], usage: aes::DataUsage, length: usize) -> Vec<u8> {
-        let text: String = ksn.iter().map(|byte| format!("{byte:02X}")).collect();
-        let (initial_key_id, derivation_id) = (&text[..16], &text[8..16]);
-        let counter = u32::from_str_radix(&text[16..], 16).unwrap();
-        let usage = match usage {
-            aes::DataUsage::Encrypt => "3000",
-            aes::DataUsage::Both => "3002",
-        };
-        let mut key = child(base_key, "8001", base_key.len(), initial_key_id);
-        let (mut working_counter, mut mask) = (0, 0x8000_0000);
-        while mask > 0 {
-            if mask & counter > 0 {
-                working_counter |= mask;
-                key = child(&key, "8000", base_key.len(), &format!("{derivation_id}{working_counter:08X}"));
-            }
-            mask >>= 1;
-        }
-        child(&key, usage, length, &format!("{derivation_id}{counter:08X}"))
-    }
-}
-
-/// CBC encryption, the way a device does it, over any block cipher.
-fn encrypt_cbc<const N: usize>(iv: &[u8; 16], clear: &[u8], block: impl Fn([u8; N]) -> [u8; N]) -> Vec<u8> {
-    let mut before: [u8; N] = core::array::from_fn(|i| iv[i]);
-    let mut out = Vec::new();
-    for chunk in clear.chunks_exact(N) {
-        before = block(core::array::from_fn(|i| chunk[i] ^ before[i]));
-        out.extend(before);
-    }
-    out
-}
 
 fn store(kind: &str, key: &[u8]) -> (MemoryStore, KeyId) {
     let (mut store, id) = (MemoryStore::new(), KeyId::new("key").unwrap());
@@ -194,6 +57,106 @@ proptest! {
         let mut data = encrypt_cbc(&iv, &clear, |block| naive_aes::encrypt_block(&expected.to_be_bytes(), block));
         key.decrypt_cbc(tdes::Cipher::Aes128, &iv, &mut data).unwrap();
         prop_assert_eq!(&data, &clear);
+    }
+
+    #[test]
+    fn tdes_pin_blocks_and_macs(
+        initial_key: [u8; 16], id: [u8; 7], counter in counter(21, 10), block: [u8; 8], data in vec(any::<u8>(), 0..50),
+    ) {
+        let mut ksn = [0; 10];
+        ksn[..7].copy_from_slice(&id);
+        ksn[7..].copy_from_slice(&counter.to_be_bytes()[1..]);
+        let clear = tdes::InitialKey::try_filled(|key| { *key = initial_key; Ok(()) }).unwrap();
+        let transaction = tdes::TransactionKey::derive(&clear, &tdes::Ksn::try_from(&ksn[..]).unwrap()).unwrap();
+        let variant = |mask| naive_tdes::variant(u128::from_be_bytes(initial_key), &ksn, mask);
+
+        let mut encrypted = block;
+        transaction.pin_key().encrypt_block(&mut encrypted);
+        let expected = naive_tdes::encrypt_block(variant(0xFF), u64::from_be_bytes(block));
+        prop_assert_eq!(u64::from_be_bytes(encrypted), expected);
+        transaction.pin_key().decrypt_block(&mut encrypted);
+        prop_assert_eq!(encrypted, block);
+
+        let (request, response) = (variant(0xFF00), variant(0xFF00_0000));
+        let mut padded = data.clone();
+        padded.push(0x80);
+        padded.resize(padded.len().next_multiple_of(8), 0);
+        let retail = MacFormat::new(MacAlgorithm::Retail(Padding::OneThenZeros), 8).unwrap();
+        let expected = naive_tdes::retail_mac(request, &padded).to_be_bytes();
+        prop_assert_eq!(transaction.mac_key().verify(retail, &data, &expected), Ok(()));
+        let made = transaction.response_mac_key().generate(retail, &data).unwrap();
+        prop_assert_eq!(made.as_bytes(), naive_tdes::retail_mac(response, &padded).to_be_bytes());
+
+        let under = |key| cmac(0x1B, &data, |block| {
+            naive_tdes::encrypt_block(key, u64::from_be_bytes(block)).to_be_bytes()
+        });
+        let format = MacFormat::new(MacAlgorithm::Cmac, 8).unwrap();
+        prop_assert_eq!(transaction.mac_key().verify(format, &data, &under(request)), Ok(()));
+        let made = transaction.response_mac_key().generate(format, &data).unwrap();
+        prop_assert_eq!(made.as_bytes(), under(response));
+    }
+
+    /// Every usage and type, each by a figure of its key.
+    #[test]
+    fn aes_working_keys(
+        base_key: [u8; 32], id: [u8; 8], counter in counter(32, 16), block: [u8; 16],
+        size in select(vec![16, 24, 32]), data in vec(any::<u8>(), 0..50),
+    ) {
+        let mut ksn = [0; 12];
+        ksn[..8].copy_from_slice(&id);
+        ksn[8..].copy_from_slice(&counter.to_be_bytes());
+        let (base_key, parsed) = (&base_key[..size], aes::Ksn::try_from(&ksn[..]).unwrap());
+        let base = [aes::KeyType::Aes128, aes::KeyType::Aes192, aes::KeyType::Aes256][size / 8 - 2];
+        let (store, name) = store("aes-base", base_key);
+        let transaction = aes::TransactionKey::derive(&store.key(&name).unwrap(), &parsed, base).unwrap();
+        let naive = |usage, algorithm, length| naive_aes::working_key(base_key, &ksn, usage, algorithm, length);
+        let aes128 = aes::WorkingKeyType::from(aes::KeyType::Aes128);
+
+        let mut encrypted = block;
+        transaction.pin_key(aes128).unwrap().encrypt_block(&mut encrypted).unwrap();
+        prop_assert_eq!(encrypted, naive_aes::encrypt_block(&naive("1000", "0002", 16), block));
+
+        let key = transaction.response_data_key(aes128, aes::Usage::DataDecrypt).unwrap();
+        let mut encrypted = block;
+        key.encrypt_cbc(&[0; 16], &mut encrypted).unwrap();
+        prop_assert_eq!(encrypted, naive_aes::encrypt_block(&naive("3001", "0002", 16), block));
+
+        let two_keys = u128::from_be_bytes(naive("3001", "0000", 16).try_into().unwrap());
+        let key = transaction.response_data_key(aes::WorkingKeyType::Tdes2, aes::Usage::DataDecrypt).unwrap();
+        let mut encrypted = block;
+        key.encrypt_cbc(&block, &mut encrypted).unwrap();
+        let expected = encrypt_cbc(&block, &block, |b| {
+            naive_tdes::encrypt_block(two_keys, u64::from_be_bytes(b)).to_be_bytes()
+        });
+        prop_assert_eq!(&encrypted[..], expected);
+
+        for (usage, code) in [(aes::Usage::MacGenerate, "2000"), (aes::Usage::MacBoth, "2002")] {
+            let format = MacFormat::new(MacAlgorithm::Cmac, 16).unwrap();
+            let expected = cmac(0x87, &data, |block| naive_aes::encrypt_block(&naive(code, "0002", 16), block));
+            let key = transaction.mac_key(aes128, usage).unwrap();
+            prop_assert_eq!(key.verify(format, &data, &expected), Ok(()));
+        }
+        let key = transaction.response_mac_key(aes::WorkingKeyType::Hmac128, aes::Usage::MacVerify).unwrap();
+        let made = key.generate(MacFormat::new(MacAlgorithm::HmacSha256, 32).unwrap(), &data).unwrap();
+        let (mut hmac_store, hmac) = (MemoryStore::new(), KeyId::new("hmac").unwrap());
+        // RFC 2104, 2: a short key is filled up with zeros.
+        let mut long = naive("2001", "0005", 16);
+        long.resize(64, 0);
+        hmac_store.import(&hmac, &KeyMaterial::new("hmac", &long).unwrap(), Lifetime::Session).unwrap();
+        prop_assert_eq!(made.as_bytes(), hmac_store.key(&hmac).unwrap().hmac_sha256(&data).unwrap());
+
+        let kek = transaction.key_encryption_key(base.into()).unwrap();
+        let algorithm = ["0002", "0003", "0004"][size / 8 - 2];
+        let zeros = naive_aes::encrypt_block(&naive("0002", algorithm, size), [0; 16]);
+        let check_value: String = zeros[..3].iter().map(|byte| format!("{byte:02X}")).collect();
+        prop_assert_eq!(kek.check_value(CheckMethod::Legacy).unwrap().to_string(), check_value);
+
+        ksn[8..].fill(0xFF);
+        let zeros = naive_aes::encrypt_block(
+            &naive_aes::working_key(base_key, &ksn, "0002", algorithm, size), [0; 16]);
+        let check_value: String = zeros[..3].iter().map(|byte| format!("{byte:02X}")).collect();
+        let update = aes::update_key(&store.key(&name).unwrap(), id, base, base.into()).unwrap();
+        prop_assert_eq!(update.check_value(CheckMethod::Legacy).unwrap().to_string(), check_value);
     }
 
     /// The 8-byte form stands for the KSN with `FF FF` in front.

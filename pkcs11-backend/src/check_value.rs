@@ -1,6 +1,6 @@
 //! Check values that the token computes itself: three bytes by which people recognise a key.
 
-use cryptoki_sys::{CKA_CHECK_VALUE, CKA_VALUE};
+use cryptoki_sys::{CKA_CHECK_VALUE, CKA_VALUE, CKM_SHA256_HMAC};
 use dukpt::{CheckValue, KeyKind};
 
 use crate::{
@@ -24,7 +24,7 @@ impl Pkcs11Store {
                 direct.encrypt_des3(object, [0; 8], &mut block)?;
                 Ok(CheckValue::legacy(&block))
             }
-            KeyKind::Hmac => Ok(CheckValue::legacy(&direct.hmac_sha256(object, &[])?)),
+            KeyKind::Hmac => Ok(CheckValue::legacy(&direct.sign::<32>(CKM_SHA256_HMAC, object, &[])?)),
             KeyKind::AesBase(_) => match self.encrypted_zeros(direct, object) {
                 Ok(Some(value)) => Ok(Some(value)),
                 Err(failure) if failure.is_stale_handle() => Err(failure),

@@ -16,8 +16,8 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FUNCTION_LIST, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM,
     CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
-    CKM_AES_CBC, CKM_AES_ECB_ENCRYPT_DATA, CKM_DES3_ECB, CKM_SHA256_HMAC, CKR_ATTRIBUTE_SENSITIVE,
-    CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK,
+    CKM_AES_CBC, CKM_AES_ECB_ENCRYPT_DATA, CKM_DES3_ECB, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
+    CKR_BUFFER_TOO_SMALL, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK,
 };
 use zeroize::Zeroizing;
 
@@ -26,6 +26,13 @@ use crate::failure::Failure;
 /// An object of the token, valid in the sessions of one application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Object(CK_OBJECT_HANDLE);
+
+/// Which way a cipher runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    Decrypt,
+    Encrypt,
+}
 
 /// The value of an attribute in a template.
 #[derive(Clone, Copy)]
@@ -133,18 +140,34 @@ impl Direct<'_> {
         Ok(Object(handle))
     }
 
-    /// `CKM_AES_CBC` decryption in place, with one `C_Decrypt`. After a failure `data` is what it was.
-    pub(crate) fn decrypt_cbc(&self, key: Object, iv: &[u8; 16], data: &mut [u8]) -> Result<(), Failure> {
-        // Not every module can read and write the same buffer; the ciphertext is no secret, so it may be copied.
-        let mut ciphertext = data.to_vec();
-        let mut mechanism = mechanism(CKM_AES_CBC, iv);
-        call!(self.list, C_DecryptInit, self.session, &raw mut mechanism, key.0)?;
-        let done = fill("C_Decrypt", data, |out, out_length| {
-            let count = length(&ciphertext);
-            call!(self.list, C_Decrypt, self.session, ciphertext.as_mut_ptr(), count, out, out_length)
-        });
+    /// `CKM_AES_CBC` in place, with one `C_Decrypt` or `C_Encrypt`. After a failure `data` is what it was.
+    pub(crate) fn aes_cbc(
+        &self,
+        direction: Direction,
+        key: Object,
+        iv: &[u8; 16],
+        data: &mut [u8],
+    ) -> Result<(), Failure> {
+        // Not every module can read and write the same buffer.
+        let mut input = Zeroizing::new(data.to_vec());
+        let (mut mechanism, count) = (mechanism(CKM_AES_CBC, iv), length(&input));
+        let mechanism = &raw mut mechanism;
+        let done = match direction {
+            Direction::Decrypt => {
+                call!(self.list, C_DecryptInit, self.session, mechanism, key.0)?;
+                fill("C_Decrypt", data, |out, room| {
+                    call!(self.list, C_Decrypt, self.session, input.as_mut_ptr(), count, out, room)
+                })
+            }
+            Direction::Encrypt => {
+                call!(self.list, C_EncryptInit, self.session, mechanism, key.0)?;
+                fill("C_Encrypt", data, |out, room| {
+                    call!(self.list, C_Encrypt, self.session, input.as_mut_ptr(), count, out, room)
+                })
+            }
+        };
         if done.is_err() {
-            data.copy_from_slice(&ciphertext);
+            data.copy_from_slice(&input);
         }
         done
     }
@@ -158,11 +181,16 @@ impl Direct<'_> {
         })
     }
 
-    /// `CKM_SHA256_HMAC` of `data`, with one `C_Sign`.
-    pub(crate) fn hmac_sha256(&self, key: Object, data: &[u8]) -> Result<[u8; 32], Failure> {
-        let mut mechanism = mechanism(CKM_SHA256_HMAC, &[]);
+    /// A MAC of `N` bytes, by a mechanism that takes no parameter, with one `C_Sign`.
+    pub(crate) fn sign<const N: usize>(
+        &self,
+        by: CK_MECHANISM_TYPE,
+        key: Object,
+        data: &[u8],
+    ) -> Result<[u8; N], Failure> {
+        let mut mechanism = mechanism(by, &[]);
         call!(self.list, C_SignInit, self.session, &raw mut mechanism, key.0)?;
-        let mut mac = [0; 32];
+        let mut mac = [0; N];
         fill("C_Sign", &mut mac, |out, out_length| {
             call!(self.list, C_Sign, self.session, data.as_ptr().cast_mut(), length(data), out, out_length)
         })?;

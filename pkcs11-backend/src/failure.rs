@@ -33,7 +33,8 @@ impl Failure {
     /// The error of an operation that runs `mechanism`.
     pub(crate) fn in_mechanism(self, mechanism: &'static str) -> KeyError {
         match self {
-            Self::Code { code: CKR_MECHANISM_INVALID | CKR_FUNCTION_NOT_SUPPORTED, .. } => {
+            // A key whose size the mechanism does not take, as HMAC keys under 32 bytes: the store cannot do it.
+            Self::Code { code: CKR_MECHANISM_INVALID | CKR_FUNCTION_NOT_SUPPORTED | CKR_KEY_SIZE_RANGE, .. } => {
                 KeyError::Unsupported(mechanism)
             }
             Self::Code { code: CKR_KEY_FUNCTION_NOT_PERMITTED, .. } | Self::WrongKind => KeyError::NotPermitted,

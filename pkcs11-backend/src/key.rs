@@ -2,13 +2,19 @@
 
 use std::{fmt, sync::Arc};
 
+use cryptoki_sys::{CKM_AES_CMAC, CKM_SHA256_HMAC};
 use dukpt::{
-    Key, KeyError,
-    aes::{Derivation, Purpose},
+    CheckMethod, CheckValue, Key, KeyError, MacAlgorithm, Tag,
+    aes::{Derivation, Purpose, WorkingKeyType},
     tdes::{InitialKey, Ksn},
 };
 
-use crate::{Pkcs11Store, direct::Object, kind, store::Stored};
+use crate::{
+    Pkcs11Store,
+    direct::{Direct, Direction, Object},
+    kind,
+    store::Stored,
+};
 
 /// A key of a [`Pkcs11Store`]. Dropping a derived one destroys it in the token.
 pub struct Pkcs11Key<'s> {
@@ -18,33 +24,60 @@ pub struct Pkcs11Key<'s> {
 
 pub(crate) enum Held {
     Stored(Arc<Stored>),
-    Derived { object: Object, purpose: Purpose },
+    Derived { object: Object, key_type: WorkingKeyType, purpose: Purpose },
 }
 
 impl<'s> Pkcs11Key<'s> {
     pub(crate) fn new(store: &'s Pkcs11Store, held: Held) -> Self {
         Self { store, held }
     }
+
+    /// The derived key of this purpose, and its type.
+    fn derived(&self, wanted: Purpose) -> Result<(Object, WorkingKeyType), KeyError> {
+        match self.held {
+            Held::Derived { object, key_type, purpose } if purpose == wanted => Ok((object, key_type)),
+            _ => Err(KeyError::NotPermitted),
+        }
+    }
+
+    /// One block is CBC with a zero IV: no further mechanism.
+    fn pin_block(&self, block: &mut [u8], direction: Direction) -> Result<(), KeyError> {
+        let (object, _) = self.derived(Purpose::Pin)?;
+        if block.len() != 16 {
+            return Err(KeyError::BadLength);
+        }
+        self.cbc(object, direction, &[0; 16], block)
+    }
+
+    fn cbc(&self, object: Object, direction: Direction, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        if data.is_empty() || !data.len().is_multiple_of(16) {
+            return Err(KeyError::BadLength);
+        }
+        self.store.direct().aes_cbc(direction, object, iv, data).map_err(|failure| failure.in_mechanism("CKM_AES_CBC"))
+    }
 }
 
 impl Key for Pkcs11Key<'_> {
     fn derive(&self, step: &Derivation) -> Result<Self, KeyError> {
         const MECHANISM: &str = "CKM_AES_ECB_ENCRYPT_DATA";
-        let template = kind::derived(step.key_type(), step.purpose());
+        let (key_type, purpose) = (step.key_type(), step.purpose());
+        let Some(template) = kind::derived(key_type, purpose) else {
+            return Err(KeyError::Unsupported("TDES keys derived from AES keys"));
+        };
         let object = match &self.held {
             Held::Stored(stored) => {
                 self.store.destroy_leftovers()?;
                 self.store.run(stored, MECHANISM, |direct, key| {
-                    direct.derive(key.aes_base(step.key_type())?, step.data(), &template)
+                    direct.derive(key.aes_base(key_type)?, step.data(), &template)
                 })?
             }
-            Held::Derived { object, purpose: Purpose::Derive } => {
+            Held::Derived { object, purpose: Purpose::Derive, .. } => {
                 let child = self.store.direct().derive(*object, step.data(), &template);
                 child.map_err(|failure| failure.in_mechanism(MECHANISM))?
             }
             Held::Derived { .. } => return Err(KeyError::NotPermitted),
         };
-        Ok(Self::new(self.store, Held::Derived { object, purpose: step.purpose() }))
+        Ok(Self::new(self.store, Held::Derived { object, key_type, purpose }))
     }
 
     fn tdes_initial_key(&self, ksn: &Ksn) -> Result<InitialKey, KeyError> {
@@ -62,18 +95,70 @@ impl Key for Pkcs11Key<'_> {
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        let Held::Derived { object, purpose: Purpose::Decrypt } = &self.held else {
-            return Err(KeyError::NotPermitted);
-        };
-        if data.is_empty() || !data.len().is_multiple_of(16) {
-            return Err(KeyError::BadLength);
+        let (object, _) = self.derived(Purpose::Decrypt)?;
+        self.cbc(object, Direction::Decrypt, iv, data)
+    }
+
+    fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        let (object, _) = self.derived(Purpose::Encrypt)?;
+        self.cbc(object, Direction::Encrypt, iv, data)
+    }
+
+    fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
+        self.pin_block(block, Direction::Encrypt)
+    }
+
+    fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
+        self.pin_block(block, Direction::Decrypt)
+    }
+
+    fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        let (object, key_type) = self.derived(Purpose::Mac)?;
+        let is_aes = matches!(key_type, WorkingKeyType::Aes(_));
+        let direct = self.store.direct();
+        match algorithm {
+            MacAlgorithm::Cmac if is_aes => {
+                let mac = direct.sign::<16>(CKM_AES_CMAC, object, data);
+                Tag::new(&mac.map_err(|failure| failure.in_mechanism("CKM_AES_CMAC"))?)
+            }
+            MacAlgorithm::HmacSha256 if !is_aes => {
+                let mac = direct.sign::<32>(CKM_SHA256_HMAC, object, data);
+                Tag::new(&mac.map_err(|failure| failure.in_mechanism("CKM_SHA256_HMAC"))?)
+            }
+            _ => Err(KeyError::NotPermitted),
         }
-        self.store.direct().decrypt_cbc(*object, iv, data).map_err(|failure| failure.in_mechanism("CKM_AES_CBC"))
     }
 
     fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {
         let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
-        self.store.run(stored, "CKM_SHA256_HMAC", |direct, key| direct.hmac_sha256(key.hmac()?, data))
+        self.store.run(stored, "CKM_SHA256_HMAC", |direct, key| direct.sign(CKM_SHA256_HMAC, key.hmac()?, data))
+    }
+
+    /// Of a derived key, what its purpose lets the token tell: an encrypted zero block, or a MAC.
+    fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
+        const UNSUPPORTED: KeyError = KeyError::Unsupported("check values of this key");
+        let (object, purpose) = match (&self.held, method) {
+            (Held::Stored(stored), CheckMethod::Legacy) => {
+                let check = |direct: &Direct<'_>, key: &Stored| self.store.check_value_of(direct, key.kind, key.object);
+                return self.store.run(stored, "check values of AES keys", check)?.ok_or(UNSUPPORTED);
+            }
+            (Held::Stored(_), CheckMethod::Cmac) => return Err(KeyError::Unsupported("CMAC check values")),
+            (Held::Derived { object, purpose, .. }, _) => (*object, *purpose),
+        };
+        match (method, purpose) {
+            (CheckMethod::Cmac, Purpose::Mac) => {
+                CheckValue::cmac(self.mac(MacAlgorithm::Cmac, &[0; 16])?.as_bytes()).ok_or(UNSUPPORTED)
+            }
+            (CheckMethod::Cmac, _) => Err(KeyError::Unsupported("CMAC check values")),
+            (CheckMethod::Legacy, Purpose::Check | Purpose::Encrypt | Purpose::Pin) => {
+                let mut block = [0; 16];
+                self.cbc(object, Direction::Encrypt, &[0; 16], &mut block)?;
+                CheckValue::legacy(&block).ok_or(UNSUPPORTED)
+            }
+            (CheckMethod::Legacy, Purpose::Derive | Purpose::Decrypt | Purpose::Mac) => {
+                Err(KeyError::Unsupported("legacy check values of keys that may not encrypt"))
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use cryptoki_sys::*;
 use dukpt::{
     KeyKind, Lifetime,
-    aes::{KeyType, Purpose},
+    aes::{KeyType, Purpose, WorkingKeyType},
 };
 
 use crate::{
@@ -109,25 +109,34 @@ pub(crate) fn stored<'a>(
     template
 }
 
-/// The template of a derived key: it dies with the session, never leaves the token, and has one use.
-pub(crate) fn derived(key_type: KeyType, purpose: Purpose) -> [Attribute<'static>; 14] {
-    let may = |wanted| if purpose == wanted { YES } else { NO };
-    [
+/// The template of a derived key: it dies with the session, never leaves the token, and has one purpose. `None` for
+/// TDES: tokens adjust the parity of DES keys, and that is another key than the device's.
+pub(crate) fn derived(key_type: WorkingKeyType, purpose: Purpose) -> Option<[Attribute<'static>; 14]> {
+    let may = |wanted: &[Purpose]| if wanted.contains(&purpose) { YES } else { NO };
+    let token_type = match key_type {
+        WorkingKeyType::Aes(_) => CKK_AES,
+        WorkingKeyType::Hmac128 | WorkingKeyType::Hmac192 | WorkingKeyType::Hmac256 => CKK_GENERIC_SECRET,
+        WorkingKeyType::Tdes2 | WorkingKeyType::Tdes3 => return None,
+    };
+    Some([
         (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
-        (CKA_KEY_TYPE, Value::Ulong(CKK_AES)),
+        (CKA_KEY_TYPE, Value::Ulong(token_type)),
         (CKA_VALUE_LEN, Value::Ulong(key_type.length() as CK_ULONG)),
         (CKA_TOKEN, NO),
         (CKA_PRIVATE, YES),
         (CKA_SENSITIVE, YES),
         (CKA_EXTRACTABLE, NO),
-        (CKA_DERIVE, may(Purpose::Derive)),
-        (CKA_DECRYPT, may(Purpose::Decrypt)),
-        (CKA_ENCRYPT, NO),
+        (CKA_DERIVE, may(&[Purpose::Derive])),
+        (CKA_DECRYPT, may(&[Purpose::Decrypt, Purpose::Pin])),
+        // A key-encryption key encrypts a zero block, its check value. CKA_CHECK_VALUE of derived keys is no such thing:
+        // SoftHSM fills in a hash of the key.
+        (CKA_ENCRYPT, may(&[Purpose::Encrypt, Purpose::Pin, Purpose::Check])),
         (CKA_WRAP, NO),
         (CKA_UNWRAP, NO),
-        (CKA_SIGN, NO),
+        // Received MACs are computed and compared: a token verifies no cut ones.
+        (CKA_SIGN, may(&[Purpose::Mac])),
         (CKA_VERIFY, NO),
-    ]
+    ])
 }
 
 /// The template of the "key" that is the first three bytes of a block, and readable: an AES check value.

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc};
 
 use cryptoki::session::Session;
 use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKO_SECRET_KEY};
-use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::KeyType};
+use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
 
 use crate::{
     Pkcs11Key,
@@ -49,8 +49,11 @@ impl Stored {
 
     /// The key, if this is an AES base key of this size: an initial key is of its base key's size, and another size
     /// means that the suite is not this key's.
-    pub(crate) fn aes_base(&self, size: KeyType) -> Result<Object, Failure> {
-        if self.kind == KeyKind::AesBase(size) { Ok(self.object) } else { Err(Failure::WrongKind) }
+    pub(crate) fn aes_base(&self, size: WorkingKeyType) -> Result<Object, Failure> {
+        match self.kind {
+            KeyKind::AesBase(own) if size == WorkingKeyType::Aes(own) => Ok(self.object),
+            _ => Err(Failure::WrongKind),
+        }
     }
 
     /// The key, if this is an HMAC key.

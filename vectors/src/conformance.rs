@@ -10,7 +10,7 @@ use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
 use crate::{
     VectorFile, dukpt_cases,
     file::{Case, KeyEntry, Test, Verdict},
-    payload_cases,
+    payload_cases, terminal_cases, working_cases,
 };
 
 /// How one test went.
@@ -33,7 +33,7 @@ pub struct CaseResult {
     pub id: String,
     /// The test's type.
     pub kind: &'static str,
-    /// The route the keys took: `token`, `hybrid` or `memory`; empty where no key was used.
+    /// The route the keys took: `token`, `hybrid` or `memory`; empty where no key of the store was used.
     pub custody: String,
     /// How it went.
     pub outcome: Outcome,
@@ -92,6 +92,8 @@ pub(crate) enum Attempt {
         /// Refused at the door: no key was asked for.
         at_parse: bool,
     },
+    /// The store has no such operation, and says which.
+    Unsupported(&'static str),
     /// The file itself cannot be run, as with a profile name that does not exist.
     Broken(String),
 }
@@ -110,6 +112,16 @@ fn attempt<S: KeyImport>(store: &S, keys: &BTreeMap<&str, (&KeyEntry, Result<(),
         Case::TdesDataKey(case) => dukpt_cases::tdes_data_key(store, case),
         Case::AesInitialKey(case) => dukpt_cases::aes_initial_key(store, case, base_length(&case.key)),
         Case::AesDataKey(case) => dukpt_cases::aes_data_key(store, case, base_length(&case.key)),
+        Case::TdesPin(case) => working_cases::tdes_pin(store, case),
+        Case::TdesMac(case) => working_cases::tdes_mac(store, case),
+        Case::TdesChinese(case) => working_cases::tdes_chinese(case),
+        Case::AesWorkingKey(case) => working_cases::aes_working_key(store, case, base_length(&case.key)),
+        Case::AesPinBlock(case) => working_cases::aes_pin_block(store, case, base_length(&case.key)),
+        Case::AesUpdateKey(case) => working_cases::aes_update_key(store, case, base_length(&case.key)),
+        Case::Mac(case) => working_cases::mac(case),
+        Case::CheckValue(case) => working_cases::check_value(case),
+        Case::TdesTerminal(case) => terminal_cases::tdes(store, case),
+        Case::AesTerminal(case) => terminal_cases::aes(store, case, base_length(&case.key)),
         Case::Hmac(case) => dukpt_cases::hmac(store, case),
         Case::Token(case) => payload_cases::token(store, case),
         Case::Payload(case) => payload_cases::payload(store, case),
@@ -125,6 +137,7 @@ fn judge(test: &Test, attempt: Attempt) -> Outcome {
     };
     match (test.result, attempt) {
         (_, Attempt::Broken(what)) => Outcome::Failed(format!("the test cannot be run: {what}")),
+        (_, Attempt::Unsupported(what)) => Outcome::Skipped(format!("the store does not support {what}")),
         (Verdict::Valid, Attempt::AsExpected) => Outcome::Passed,
         (Verdict::Valid, Attempt::Error { code, .. }) => Outcome::Failed(format!("refused with {code}")),
         (_, Attempt::Differs(what)) => Outcome::Failed(what),
@@ -167,8 +180,17 @@ fn provide<S: KeyImport>(store: &mut S, key: &KeyEntry, lifetime: Lifetime) -> R
 fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
     use dukpt::{Custody, Scheme};
     let scheme = match case {
-        Case::TdesInitialKey(_) | Case::TdesDataKey(_) => Scheme::Tdes,
-        Case::AesInitialKey(_) | Case::AesDataKey(_) => Scheme::Aes,
+        Case::TdesInitialKey(_)
+        | Case::TdesDataKey(_)
+        | Case::TdesPin(_)
+        | Case::TdesMac(_)
+        | Case::TdesTerminal(_) => Scheme::Tdes,
+        Case::AesInitialKey(_)
+        | Case::AesDataKey(_)
+        | Case::AesWorkingKey(_)
+        | Case::AesPinBlock(_)
+        | Case::AesUpdateKey(_)
+        | Case::AesTerminal(_) => Scheme::Aes,
         Case::Payload(case) if case.device.is_some() => Scheme::Tdes,
         Case::Track(case) if case.device.is_some() => match case.ksn.0.len() {
             12 => Scheme::Aes,
@@ -182,6 +204,8 @@ fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
             }
             .to_string();
         }
+        // Clear keys out of the file: tests of the ciphers, not of the store.
+        Case::TdesChinese(_) | Case::Mac(_) | Case::CheckValue(_) => return String::new(),
         Case::Ksn(_) | Case::Payload(_) | Case::Track(_) => return String::new(),
     };
     store.custody(scheme).to_string()

@@ -10,11 +10,14 @@ use crate::{
     },
 };
 
-const ZERO_IV: [u8; 16] = [0; 16];
+pub(crate) const ZERO_IV: [u8; 16] = [0; 16];
 
 impl From<KeyError> for Attempt {
     fn from(error: KeyError) -> Self {
-        Self::error(error.code())
+        match error {
+            KeyError::Unsupported(what) => Self::Unsupported(what),
+            error => Self::error(error.code()),
+        }
     }
 }
 
@@ -25,7 +28,7 @@ impl From<KsnError> for Attempt {
 }
 
 /// Lets a test be written with `?`: the error arm is an outcome as well.
-fn settle(run: impl FnOnce() -> Result<Attempt, Attempt>) -> Attempt {
+pub(crate) fn settle(run: impl FnOnce() -> Result<Attempt, Attempt>) -> Attempt {
     run().unwrap_or_else(|attempt| attempt)
 }
 
@@ -33,7 +36,7 @@ pub(crate) fn key_id(id: &str) -> Result<KeyId, Attempt> {
     KeyId::new(id).map_err(|error| Attempt::Broken(error.to_string()))
 }
 
-fn same(what: &str, equal: bool) -> Result<(), Attempt> {
+pub(crate) fn same(what: &str, equal: bool) -> Result<(), Attempt> {
     if equal { Ok(()) } else { Err(Attempt::Differs(format!("{what} differs"))) }
 }
 
@@ -131,13 +134,18 @@ fn aes_probe<K: Key>(
     Ok(Attempt::AsExpected)
 }
 
+/// The size of an AES base key of this many bytes.
+pub(crate) fn base_size(length: Option<usize>) -> Result<aes::KeyType, Attempt> {
+    match length {
+        Some(16) => Ok(aes::KeyType::Aes128),
+        Some(24) => Ok(aes::KeyType::Aes192),
+        Some(32) => Ok(aes::KeyType::Aes256),
+        _ => Err(Attempt::Broken("the key is no AES base key of this file".into())),
+    }
+}
+
 fn suite(base_length: Option<usize>, data: DataSize, usage: DataUsage) -> Result<aes::Suite, Attempt> {
-    let base = match base_length {
-        Some(16) => aes::KeyType::Aes128,
-        Some(24) => aes::KeyType::Aes192,
-        Some(32) => aes::KeyType::Aes256,
-        _ => return Err(Attempt::Broken("the key is no AES base key of this file".into())),
-    };
+    let base = base_size(base_length)?;
     let data = match data {
         DataSize::Aes128 => aes::KeyType::Aes128,
         DataSize::Aes192 => aes::KeyType::Aes192,

@@ -9,7 +9,12 @@ use std::{
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
-use crate::proof;
+use crate::{
+    proof,
+    working_types::{
+        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckValueCase, MacCase, TdesChinese, TdesMac, TdesPin, TerminalCase,
+    },
+};
 
 /// One file of vectors, with the hash of its bytes for the report.
 #[derive(Debug)]
@@ -73,6 +78,12 @@ impl VectorFile {
             ("tdes_dukpt_x9241.json", include_bytes!("../data/tdes_dukpt_x9241.json")),
             ("tdes_dukpt_devices.json", include_bytes!("../data/tdes_dukpt_devices.json")),
             ("aes_dukpt_x9243.json", include_bytes!("../data/aes_dukpt_x9243.json")),
+            ("tdes_dukpt_pin_mac.json", include_bytes!("../data/tdes_dukpt_pin_mac.json")),
+            ("tdes_dukpt_chinese.json", include_bytes!("../data/tdes_dukpt_chinese.json")),
+            ("aes_dukpt_working_keys.json", include_bytes!("../data/aes_dukpt_working_keys.json")),
+            ("aes_dukpt_update_key.json", include_bytes!("../data/aes_dukpt_update_key.json")),
+            ("mac_check_value.json", include_bytes!("../data/mac_check_value.json")),
+            ("terminal.json", include_bytes!("../data/terminal.json")),
             ("idtech_enhanced.json", include_bytes!("../data/idtech_enhanced.json")),
             ("raw_track.json", include_bytes!("../data/raw_track.json")),
             ("token.json", include_bytes!("../data/token.json")),
@@ -193,6 +204,16 @@ pub enum Case {
     TdesDataKey(TdesDataKey),
     AesInitialKey(AesInitialKey),
     AesDataKey(AesDataKey),
+    TdesPin(TdesPin),
+    TdesMac(TdesMac),
+    TdesChinese(TdesChinese),
+    AesWorkingKey(Box<AesWorkingKey>),
+    AesPinBlock(AesPinBlock),
+    AesUpdateKey(AesUpdateKey),
+    Mac(MacCase),
+    CheckValue(CheckValueCase),
+    TdesTerminal(TerminalCase),
+    AesTerminal(TerminalCase),
     Hmac(HmacCase),
     Token(TokenCase),
     Payload(Box<PayloadCase>),
@@ -204,7 +225,14 @@ impl Case {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Ksn(_) => None,
+            Self::Ksn(_) | Self::TdesChinese(_) | Self::Mac(_) | Self::CheckValue(_) => None,
+            Self::TdesPin(case) => Some(&case.key),
+            Self::TdesMac(case) => Some(&case.key),
+            Self::AesWorkingKey(case) => Some(&case.key),
+            Self::AesPinBlock(case) => Some(&case.key),
+            Self::AesUpdateKey(case) => Some(&case.key),
+            Self::TdesTerminal(case) => Some(&case.key),
+            Self::AesTerminal(case) => Some(&case.key),
             Self::TdesInitialKey(case) => Some(&case.key),
             Self::TdesDataKey(case) => Some(&case.key),
             Self::AesInitialKey(case) => Some(&case.key),
@@ -225,6 +253,16 @@ impl Case {
             Self::TdesDataKey(_) => "tdes-data-key",
             Self::AesInitialKey(_) => "aes-initial-key",
             Self::AesDataKey(_) => "aes-data-key",
+            Self::TdesPin(_) => "tdes-pin",
+            Self::TdesMac(_) => "tdes-mac",
+            Self::TdesChinese(_) => "tdes-chinese",
+            Self::AesWorkingKey(_) => "aes-working-key",
+            Self::AesPinBlock(_) => "aes-pin-block",
+            Self::AesUpdateKey(_) => "aes-update-key",
+            Self::Mac(_) => "mac",
+            Self::CheckValue(_) => "check-value",
+            Self::TdesTerminal(_) => "tdes-terminal",
+            Self::AesTerminal(_) => "aes-terminal",
             Self::Hmac(_) => "hmac",
             Self::Token(_) => "token",
             Self::Payload(_) => "payload",
@@ -250,6 +288,8 @@ macro_rules! schema {
         pub enum $name { $($(#[$attribute])* $value),* }
     )* };
 }
+
+pub(crate) use schema;
 
 schema! {
     /// Which DUKPT.

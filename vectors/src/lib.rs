@@ -8,6 +8,9 @@ mod file;
 mod payload_cases;
 mod proof;
 mod report;
+mod terminal_cases;
+mod working_cases;
+mod working_types;
 
 pub use conformance::{CaseResult, Outcome, run};
 pub use example::Example;
@@ -20,5 +23,9 @@ pub mod schema {
         AesDataKey, AesInitialKey, AesProbe, Case, DataSize, DataUsage, DeviceEntry, Encoding, ExpectedCard,
         ExpectedFrame, Hex, HmacCase, KeyEntry, KsnCase, KsnScheme, PayloadCase, Stage, TdesCipher, TdesDataKey,
         TdesInitialKey, TdesProbe, TdesVariant, Test, TokenCase, TrackCase, Verdict,
+    };
+    pub use crate::working_types::{
+        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckName, CheckValueCase, Direction, KeyTypeName, MacCase, MacName,
+        TdesChinese, TdesMac, TdesPin, TerminalCase, TerminalTransaction, UsageName,
     };
 }

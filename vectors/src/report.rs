@@ -44,7 +44,7 @@ pub struct ReportedCase {
     /// The test's type.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The route the keys took: `token`, `hybrid` or `memory`; empty where no key was used.
+    /// The route the keys took: `token`, `hybrid` or `memory`; empty where no key of the store was used.
     pub custody: String,
     /// `passed`, `failed` or `skipped`.
     pub outcome: &'static str,

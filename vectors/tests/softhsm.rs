@@ -1,4 +1,4 @@
-//! Every vector on a real token: nothing fails, nothing is skipped, nothing is left behind.
+//! Every vector on a real token: nothing fails, nothing is left behind, and what the token cannot do is skipped, by name.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,13 +12,34 @@ fn token(token: &ThrowawayToken) -> Token {
     Token::open(&Settings::new(token.module(), TokenSelector::label(token.label()), pin)).unwrap()
 }
 
+/// What did not pass, but for the tests that no token runs: those must be skipped, each for one of the reasons below.
 fn not_passed(store: &mut Pkcs11Store, lifetime: Lifetime) -> Vec<String> {
     let files = VectorFile::builtin().unwrap();
     let results = run(store, &files, lifetime);
-    assert_eq!(results.len(), files.iter().map(|file| file.tests.len()).sum::<usize>());
-    let bad = results.iter().filter(|case| case.outcome != Outcome::Passed);
-    bad.map(|case| format!("{} {} {:?}", case.file, case.id, case.outcome)).collect()
+    let tests: Vec<_> = files.iter().flat_map(|file| &file.tests).collect();
+    assert_eq!(results.len(), tests.len());
+    let mut bad = Vec::new();
+    for (case, test) in results.iter().zip(tests) {
+        assert_eq!(case.id, test.id);
+        let unsupported = test.flags.iter().any(|flag| flag == "token-unsupported");
+        let as_it_must = match &case.outcome {
+            Outcome::Passed => !unsupported,
+            Outcome::Skipped(reason) => unsupported && REASONS.contains(&reason.as_str()),
+            Outcome::Failed(_) => false,
+        };
+        if !as_it_must {
+            bad.push(format!("{} {} {:?}", case.file, case.id, case.outcome));
+        }
+    }
+    bad
 }
+
+/// Tokens adjust the parity of DES keys; SoftHSM takes no HMAC key under 32 bytes; a key that may not sign has no CMAC.
+const REASONS: [&str; 3] = [
+    "the store does not support TDES keys derived from AES keys",
+    "the store does not support CKM_SHA256_HMAC",
+    "the store does not support CMAC check values",
+];
 
 #[test]
 fn every_vector_passes_on_softhsm_with_session_objects_only() {

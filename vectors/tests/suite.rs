@@ -143,7 +143,24 @@ fn needs(case: &Case) -> Needs {
         Case::Track(case) if case.device.is_some() && case.ksn.0.len() == 12 => Needs::Aes,
         Case::Track(case) if case.device.is_some() => Needs::Tdes,
         Case::Payload(_) | Case::Track(_) => Needs::Nothing,
+        // The faulty store has these operations of no key: see [`data_files`].
+        _ => Needs::Nothing,
     }
+}
+
+/// The built-in tests that the faults of this file can reach: those of data keys, MACs of tokens, and payloads.
+fn data_files() -> Vec<VectorFile> {
+    let mut files = VectorFile::builtin().unwrap();
+    for file in &mut files {
+        file.tests.retain(|test| {
+            let name = test.case.name();
+            name.ends_with("initial-key")
+                || name.ends_with("data-key")
+                || ["ksn", "hmac", "token", "payload", "track"].contains(&name)
+        });
+    }
+    files.retain(|file| !file.tests.is_empty());
+    files
 }
 
 /// The result of each test beside the test.
@@ -162,7 +179,7 @@ fn failed(outcome: &Outcome) -> bool {
 
 #[test]
 fn a_right_store_passes_all() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     for fault in [Fault::None, Fault::HasTheKeys] {
         for (test, result) in results(fault, &files) {
             assert_eq!(result.outcome, Outcome::Passed, "{fault:?} {}", test.id);
@@ -172,7 +189,7 @@ fn a_right_store_passes_all() {
 
 #[test]
 fn a_wrong_store_fails_every_valid_test_that_reaches_its_fault() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     for (fault, reached) in [
         (Fault::DecryptsWrongly, &[Needs::Aes][..]),
         (Fault::InitialKeyWrong, &[Needs::Tdes]),
@@ -197,7 +214,7 @@ fn a_wrong_store_fails_every_valid_test_that_reaches_its_fault() {
 /// A store that fails at everything does not pass the tests that want a refusal after the key was used.
 #[test]
 fn refusing_everything_is_no_virtue() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     let mut wanted = 0;
     for (test, result) in results(Fault::Broken, &files) {
         if test.error.as_deref() == Some("decrypt_failed") {
@@ -210,7 +227,7 @@ fn refusing_everything_is_no_virtue() {
 
 #[test]
 fn a_key_under_any_name_fails_the_test_of_an_absent_key() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     let mut wanted = 0;
     for (test, result) in results(Fault::AcceptsAnyName, &files) {
         if test.error.as_deref() == Some("key_not_found") {
@@ -224,7 +241,7 @@ fn a_key_under_any_name_fails_the_test_of_an_absent_key() {
 /// A key that cannot be confirmed is no key: its tests are skipped, and the reason names key and cause.
 #[test]
 fn tests_of_unconfirmed_keys_are_skipped() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     for (fault, cause) in [
         (Fault::RefusesImport, "no stored key confirmed (no key named"),
         (Fault::HasOtherKeys, "has another check value"),
@@ -258,7 +275,7 @@ fn a_wrong_check_value_in_the_file_skips_its_tests() {
 /// A test with a wrong answer fails; none of its answers is in the text.
 #[test]
 fn failure_texts_show_no_card() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     let mut secrets = Vec::new();
     for test in files.iter().flat_map(|file| &file.tests) {
         let card = match &test.case {
@@ -324,7 +341,7 @@ fn every_expected_field_is_compared() {
 
 #[test]
 fn the_report_adds_up() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     for fault in [Fault::None, Fault::SwapsKeys, Fault::HasOtherKeys] {
         let results = run(&mut FaultyStore::new(fault), &files, Lifetime::Session);
         let count = |wanted: fn(&Outcome) -> bool| results.iter().filter(|case| wanted(&case.outcome)).count();
@@ -359,7 +376,7 @@ fn the_report_adds_up() {
 /// A test that uses no key tells no custody of one.
 #[test]
 fn no_key_no_custody() {
-    let files = VectorFile::builtin().unwrap();
+    let files = data_files();
     let mut told = Vec::new();
     for (test, result) in results(Fault::None, &files) {
         let at_parse = match &test.case {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Derivation, Suite};
+use super::{Derivation, KeyType, Suite};
 use crate::{KsnError, ksn::write_hex};
 
 /// AES key serial number, 12 bytes: BDK id (4), derivation id (4), counter (4, big endian, at most 16 bits set).
@@ -42,7 +42,7 @@ impl Ksn {
     /// The step from the base key to the initial key of this device.
     #[must_use]
     pub fn initial_key(&self, suite: Suite) -> Derivation {
-        Derivation::initial_key(self.initial_key_id(), suite)
+        Derivation::initial_key(self.initial_key_id(), suite.base())
     }
 
     /// The steps from the initial key to the data key: one for each set counter bit, high to low, then the data key.
@@ -50,17 +50,34 @@ impl Ksn {
     /// # Errors
     /// [`KsnError::CounterZero`].
     pub fn steps(&self, suite: Suite) -> Result<impl Iterator<Item = Derivation> + use<>, KsnError> {
-        let counter = self.counter();
+        let data_key = Derivation::data_key(self.derivation_id(), self.counter(), suite);
+        Ok(self.registers(suite.base())?.chain(core::iter::once(data_key)))
+    }
+
+    /// The steps from the initial key to the transaction key: one for each set counter bit, high to low.
+    pub(super) fn registers(&self, base: KeyType) -> Result<impl Iterator<Item = Derivation> + use<>, KsnError> {
+        let (counter, derivation_id) = (self.counter(), self.derivation_id());
         if counter == 0 {
             return Err(KsnError::CounterZero);
         }
-        let [_, _, _, _, e, f, g, h] = self.initial_key_id();
-        let derivation_id = [e, f, g, h];
-        let registers = (0..u32::BITS).rev().filter(move |bit| counter >> bit & 1 == 1).map(move |bit| {
+        Ok((0..u32::BITS).rev().filter(move |bit| counter >> bit & 1 == 1).map(move |bit| {
             let from_here_up = u32::MAX << bit;
-            Derivation::register(derivation_id, counter & from_here_up, suite)
-        });
-        Ok(registers.chain(core::iter::once(Derivation::data_key(derivation_id, counter, suite))))
+            Derivation::register(derivation_id, counter & from_here_up, base)
+        }))
+    }
+
+    /// The second 4 bytes, which all derivation data but those of the initial key hold.
+    pub(super) fn derivation_id(&self) -> [u8; 4] {
+        let [_, _, _, _, a, b, c, d, ..] = self.0;
+        [a, b, c, d]
+    }
+
+    /// The KSN of one device at this counter, which has at most 16 bits set.
+    pub(super) fn of(initial_key_id: [u8; 8], counter: u32) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&initial_key_id);
+        bytes[8..].copy_from_slice(&counter.to_be_bytes());
+        Self(bytes)
     }
 }
 

@@ -13,6 +13,9 @@ impl Ksn {
     /// Most counter bits that a device sets (X9.24-1:2009, A.3).
     pub const MAX_COUNTER_BITS: u32 = 10;
 
+    /// The last counter with at most 10 of 21 bits set: the one before the counter runs over.
+    pub const LAST_COUNTER: u32 = 0x1F_F800;
+
     const COUNTER: u64 = 0x1F_FFFF;
 
     /// The 10 bytes.
@@ -32,6 +35,14 @@ impl Ksn {
     pub fn initial_key_block(&self) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         [a, b, c, d, e, f, g, h & 0xE0]
+    }
+
+    /// The KSN of the same device at another counter, of at most 21 bits with at most 10 set.
+    pub(super) fn at(self, counter: u32) -> Self {
+        let mut ksn = self;
+        let register = self.base_register() | u64::from(counter);
+        ksn.0[2..].copy_from_slice(&register.to_be_bytes());
+        ksn
     }
 
     /// The right 64 bits with the counter cleared: the register that the derivation starts from.
