@@ -1,53 +1,84 @@
 # Sourced by the other scripts: installs what they need from Debian packages, or says what to install.
 # Nothing is installed without saying so first.
 
-have_module() { # the first of these PKCS#11 modules that is there
+stop() { echo "$*" >&2; exit 1; }
+
+find_module() { # prints the first of these PKCS#11 modules that is there
     local name=$1 dir
-    for dir in /usr/lib/softhsm /usr/lib/*-linux-gnu /usr/lib/*-linux-gnu/softhsm /usr/lib64 /usr/lib64/pkcs11 \
-        /usr/local/lib /usr/local/lib/softhsm /opt/homebrew/lib /opt/homebrew/lib/softhsm; do
-        [ -e "$dir/$name" ] && return 0
+    for dir in /usr/lib/softhsm /usr/lib64/pkcs11 /usr/lib64/softhsm /usr/lib /usr/lib64 /usr/lib/*-linux-gnu \
+        /usr/lib/*-linux-gnu/softhsm /usr/local/lib /usr/local/lib/softhsm /opt/homebrew/lib /opt/homebrew/lib/softhsm; do
+        [ -f "$dir/$name" ] && echo "$dir/$name" && return 0
     done
     return 1
 }
 
-# The Debian packages that are missing for: softhsm, pkcs11-tests, python, build.
+# The Debian packages that are missing for: build, git, softhsm, pkcs11-tests, python, venv.
 missing_packages() {
     local want
     for want in "$@"; do
         case $want in
         build) command -v cc >/dev/null || echo gcc libc6-dev ;;
+        git) command -v git >/dev/null || echo git ;;
         softhsm)
-            [ -n "${P2PE_SOFTHSM_MODULE:-}" ] || have_module libsofthsm2.so || echo softhsm2
+            [ -n "${P2PE_SOFTHSM_MODULE:-}" ] || find_module libsofthsm2.so >/dev/null || echo softhsm2
             command -v softhsm2-util >/dev/null || echo softhsm2
             ;;
         pkcs11-tests)
-            have_module pkcs11-spy.so || echo opensc-pkcs11
-            have_module libsoftokn3.so || echo libnss3
+            find_module pkcs11-spy.so >/dev/null || echo opensc-pkcs11
+            find_module libsoftokn3.so >/dev/null || echo libnss3
             command -v certutil >/dev/null || echo libnss3-tools
             ;;
-        python)
-            command -v python3 >/dev/null || echo python3
-            python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
-            ;;
+        python) command -v python3 >/dev/null || echo python3 ;;
+        venv) python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv ;;
         esac
     done | tr ' ' '\n' | sort -u | tr '\n' ' '
 }
 
-# set_up WHAT...: makes sure that Rust is there and installs the missing Debian packages.
+check_rust() { # set_up's arguments
+    local least version
+    least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    command -v cargo >/dev/null || stop "Rust is not installed: see https://rustup.rs (version $least or newer)."
+    version=$(cargo --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n 1)" = "$least" ] ||
+        stop "Rust $version is too old: version $least or newer is needed (rustup update, or see https://rustup.rs)."
+    case " $* " in *" lints "*)
+        cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ||
+            stop "rustfmt or clippy is not installed: rustup component add rustfmt clippy"
+        ;;
+    esac
+}
+
+install() { # packages
+    local as_root=
+    command -v apt-get >/dev/null || stop "Please install what Debian calls: $*${set_up_hint:-}"
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || stop "Some packages are missing. Run as root: apt-get install $*${set_up_hint:-}"
+        as_root=sudo
+    fi
+    echo "Installing Debian packages: $*"
+    $as_root apt-get update -qq || echo "apt-get update failed; going on with the lists that are there" >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+        stop "These packages could not be installed: $*${set_up_hint:-}"
+}
+
+# set_up WHAT...: makes sure that Rust is there (with lints: rustfmt and clippy too) and installs the missing Debian
+# packages. With softhsm, P2PE_SOFTHSM_MODULE names the module afterwards. Call it in the root of the repository.
+# $set_up_hint: what else a user could do who cannot install.
 set_up() {
-    if ! command -v cargo >/dev/null; then
-        echo "Rust is not installed: see https://rustup.rs (version 1.89 or newer)." >&2
-        exit 1
-    fi
-    local packages sudo=
+    local packages
+    check_rust "$@"
+    case " $* " in *" softhsm "*)
+        [ -z "${P2PE_SOFTHSM_MODULE:-}" ] || [ -f "$P2PE_SOFTHSM_MODULE" ] ||
+            stop "P2PE_SOFTHSM_MODULE is $P2PE_SOFTHSM_MODULE, and there is no such file"
+        ;;
+    esac
     packages=$(missing_packages "$@")
-    [ -n "${packages// /}" ] || return 0
-    if ! command -v apt-get >/dev/null; then
-        echo "Please install what Debian calls: $packages" >&2
-        exit 1
-    fi
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    echo "Installing Debian packages: $packages"
     # shellcheck disable=SC2086 # a list of package names
-    $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+    [ -z "${packages// /}" ] || install $packages
+    case " $* " in *" softhsm "*)
+        P2PE_SOFTHSM_MODULE=${P2PE_SOFTHSM_MODULE:-$(find_module libsofthsm2.so)} ||
+            stop "libsofthsm2.so is in none of the usual places: name it in P2PE_SOFTHSM_MODULE"
+        export P2PE_SOFTHSM_MODULE
+        ;;
+    esac
 }

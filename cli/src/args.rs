@@ -37,9 +37,15 @@ Exit codes:
 
 Card numbers are shown as BIN and last four; --reveal shows them whole.";
 
+fn manual() -> String {
+    let names: Vec<String> = p2pe_config::profiles().map(|profile| format!("{:<29}", profile.to_string())).collect();
+    let rows: Vec<String> = names.chunks(3).map(|row| format!("  {}\n", row.concat().trim_end())).collect();
+    format!("{EXAMPLES}\n\nProfiles (what a device was set up to do; -both: keys of usage 3002):\n{}", rows.concat())
+}
+
 /// Decrypt payloads of payment devices with keys that stay in an HSM.
 #[derive(Parser)]
-#[command(name = "p2pe", version, about, after_long_help = EXAMPLES, after_help = "More, with examples: p2pe --help")]
+#[command(name = "p2pe", version, about, after_long_help = manual(), after_help = "More, with examples: p2pe --help")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -49,16 +55,16 @@ pub(crate) struct Args {
 
 #[derive(clap::Args)]
 pub(crate) struct Global {
-    /// Settings file [default: p2pe.toml in this folder, if there is one]
-    #[arg(long, global = true, env = "P2PE_CONFIG", value_name = "FILE")]
+    /// Settings file [default: $P2PE_CONFIG, else p2pe.toml in this folder, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where the keys are; overrides the settings file
     #[arg(long, global = true, value_name = "STORE")]
     pub(crate) store: Option<StoreKind>,
-    /// PKCS#11 module, in place of the settings file's
+    /// PKCS#11 module, in place of the settings file's; the file's PIN is not used with it
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) module: Option<PathBuf>,
-    /// Token by label or pkcs11: URI, in place of the settings file's
+    /// Token by label or pkcs11: URI, in place of the settings file's; the file's PIN is not used with it
     #[arg(long, global = true, value_name = "LABEL|URI")]
     pub(crate) token: Option<String>,
     /// File with the token's PIN
@@ -67,7 +73,7 @@ pub(crate) struct Global {
     /// Environment variable with the token's PIN
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) pin_env: Option<String>,
-    /// Print JSON
+    /// Print JSON, of failures too; these also say on standard error what to do next
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }

@@ -1,11 +1,15 @@
 //! `p2pe conformance`: vectors over the store, a table, and reports to file.
 
-use std::fs;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use chrono::{SecondsFormat, Utc};
 use dukpt::Lifetime;
 use p2pe_config::{Access, Store};
-use p2pe_vectors::{Report, VectorFile, run as run_vectors};
+use p2pe_vectors::{LoadError, Report, VectorFile, run as run_vectors};
 use serde_json::json;
 
 use crate::{
@@ -15,6 +19,9 @@ use crate::{
     output::Output,
 };
 
+/// No file of vectors is longer than this, in bytes.
+const LONGEST: u64 = 64 << 20;
+
 pub(crate) fn run(global: &Global, args: &Conformance, output: &Output) -> Result<(), Failure> {
     let files = files(args)?;
     let config = open::config(global)?;
@@ -23,13 +30,15 @@ pub(crate) fn run(global: &Global, args: &Conformance, output: &Output) -> Resul
         false => (Access::Use, Lifetime::Session),
     };
     let mut store = open::store(global, &config, access)?;
+    // Before the run: it would be a pity to lose a long one.
+    let json = args.report_json.as_deref().map(ReportFile::open).transpose()?;
+    let xml = args.report_junit.as_deref().map(ReportFile::open).transpose()?;
     let report = report(&mut store, &files, lifetime);
-    if let Some(path) = &args.report_json {
-        let text = serde_json::to_string_pretty(&report).map_err(Failure::output)?;
-        fs::write(path, text + "\n").map_err(Failure::output)?;
+    if let Some(file) = json {
+        file.write(&(serde_json::to_string_pretty(&report).map_err(Failure::output)? + "\n"))?;
     }
-    if let Some(path) = &args.report_junit {
-        fs::write(path, junit::write(&report)?).map_err(Failure::output)?;
+    if let Some(file) = xml {
+        file.write(&junit::write(&report)?)?;
     }
     output.result(&json!(report), || table(&report))?;
     verdict(&report)
@@ -72,9 +81,50 @@ fn files(args: &Conformance) -> Result<Vec<VectorFile>, Failure> {
     }
     let mut files = Vec::new();
     for path in &args.vectors {
+        has_an_end(path).map_err(|error| unreadable(LoadError::Io(path.display().to_string(), error)))?;
         files.extend(VectorFile::load(path).map_err(unreadable)?);
     }
     Ok(files)
+}
+
+/// Refuses what cannot be a file of vectors, as `/dev/zero`, before it is read. A folder: each of its `.json` files.
+fn has_an_end(path: &Path) -> io::Result<()> {
+    let about = fs::metadata(path)?;
+    if about.is_dir() {
+        for entry in fs::read_dir(path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") && !path.is_dir() {
+                has_an_end(&path)?;
+            }
+        }
+        return Ok(());
+    }
+    if about.is_file() && about.len() <= LONGEST {
+        return Ok(());
+    }
+    let what = format!("not a regular file of at most {LONGEST} bytes");
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
+/// A report's file, open for writing. What it held before stays until the new report is there.
+struct ReportFile(PathBuf, File);
+
+impl ReportFile {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        Ok(Self(path.into(), file.map_err(|error| unwritten(path, &error))?))
+    }
+
+    fn write(mut self, text: &str) -> Result<(), Failure> {
+        // A pipe has no length.
+        let regular = self.1.metadata().is_ok_and(|about| about.is_file());
+        let emptied = if regular { self.1.set_len(0) } else { Ok(()) };
+        emptied.and_then(|()| self.1.write_all(text.as_bytes())).map_err(|error| unwritten(&self.0, &error))
+    }
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Failure {
+    Failure::output(format!("cannot write {}: {error}", path.display()))
 }
 
 fn table(report: &Report) -> String {

@@ -29,6 +29,14 @@ const TOKEN_KEY: &str = "tokens";
 const MERCHANT: &str = "demo-shop";
 
 pub(crate) fn run(global: &Global, output: &Output) -> Result<ExitCode, Failure> {
+    let Global { config, store: _, module, token, pin_file, pin_env, json: _ } = global;
+    let named = config.is_some() || module.is_some() || token.is_some() || pin_file.is_some() || pin_env.is_some();
+    if named {
+        return Err(Failure::usage(
+            "the demo makes its own token and settings: --config, --module, --token, --pin-file and --pin-env are not for it",
+            "leave them out; p2pe conformance runs over your own token",
+        ));
+    }
     if global.store == Some(StoreKind::Memory) {
         output.note("Key store: memory (no HSM). The same steps run with --store pkcs11.\n")?;
         show(Store::Memory(MemoryStore::new()), output)?;

@@ -37,7 +37,7 @@ impl From<ConfigError> for Failure {
         match error {
             ConfigError::Open(error) => error.into(),
             ConfigError::Key(error) => error.into(),
-            error => Self::config(error, "correct the settings; p2pe --help shows an example"),
+            error => Self::config(error, "correct the settings; p2pe --help shows an example and the profiles"),
         }
     }
 }
@@ -51,6 +51,9 @@ impl From<OpenError> for Failure {
             OpenError::ModuleNotLoadable { .. } => "the path must name a PKCS#11 module of this machine's architecture",
             OpenError::TokenNotFound { .. } => {
                 "correct the label, or initialise the token; SoftHSM finds its tokens through $SOFTHSM2_CONF"
+            }
+            OpenError::Device { function: "C_Initialize", .. } => {
+                "the module does not start; SoftHSM needs $SOFTHSM2_CONF to name a readable file and folder of tokens"
             }
             OpenError::WrongPin => "check the PIN before trying again: tokens lock after a few wrong ones",
             OpenError::PinLocked => "the security officer must reset the PIN",

@@ -1,28 +1,26 @@
 //! The payload: an argument, a file or standard input. An argument holds ciphertext only, so it may be seen by others.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
+use std::io;
 
+use p2pe_config::{read_file_wiped, read_wiped};
 use p2pe_crypto::{Payload, tracks::from_hex};
 use zeroize::Zeroizing;
 
 use crate::{args::PayloadArgs, failure::Failure};
 
 /// No payload is longer than this, in any form.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: usize = 1 << 20;
 
 pub(crate) fn payload(args: &PayloadArgs) -> Result<Payload, Failure> {
     let inputs = match (&args.file, &args.payload[..]) {
         (Some(path), _) => {
-            let file = File::open(path).map_err(|error| {
+            let bytes = read_file_wiped(path, LONGEST).map_err(|error| {
                 Failure::usage(format!("cannot read {}: {error}", path.display()), "correct --file")
             })?;
-            vec![read(file)?]
+            vec![bytes]
         }
-        (None, []) => vec![read(io::stdin())?],
-        (None, [dash]) if dash == "-" => vec![read(io::stdin())?],
+        (None, []) => vec![standard_input()?],
+        (None, [dash]) if dash == "-" => vec![standard_input()?],
         (None, texts) => texts.iter().map(|text| Zeroizing::new(text.clone().into_bytes())).collect(),
     };
     match &args.ksn {
@@ -49,13 +47,9 @@ fn tracks(ksn: &str, inputs: &[Zeroizing<Vec<u8>>]) -> Result<Payload, Failure> 
     Ok(Payload::from_tracks(&ksn, &ciphertexts)?)
 }
 
-fn read(source: impl Read) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let unreadable =
-        |error| Failure::usage(format!("cannot read the payload: {error}"), "pass it as a file or on standard input");
-    source.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Failure::usage("the input is longer than any payload", "pass one payload"));
-    }
-    Ok(bytes)
+/// The buffer is longer than the one inside of standard input, so nothing passes through that one, which is not wiped.
+fn standard_input() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    read_wiped(io::stdin().lock(), LONGEST).map_err(|error| {
+        Failure::usage(format!("cannot read the payload: {error}"), "pass it as a file or on standard input")
+    })
 }

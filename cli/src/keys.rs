@@ -1,9 +1,9 @@
 //! `p2pe keys`: the key ceremony and the inventory.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
-use p2pe_config::{Access, Store};
+use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyMaterial, Lifetime, MaterialError};
+use p2pe_config::{Access, KeyFileError, Store, key_from_hex, read_key_file};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -47,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
                 ));
             }
             let mut store = token(global, &config)?;
-            store.token().map_err(no_token)?.delete(&id)?;
+            store.token().map_err(no_token)?.delete(&id).map_err(not_deleted)?;
             output.result(&json!({ "deleted": id.as_str() }), || format!("{id} deleted\n"))
         }
     }
@@ -61,6 +61,13 @@ fn token(global: &Global, config: &p2pe_config::Config) -> Result<Store, Failure
 
 fn no_token(error: p2pe_config::TokenError) -> Failure {
     Failure::usage(error, "keys are kept in a PKCS#11 token: use --store pkcs11 with --module and --token")
+}
+
+fn not_deleted(error: KeyError) -> Failure {
+    match error {
+        KeyError::NotFound(_) => Failure { hint: "p2pe keys list shows the names that are there", ..error.into() },
+        error => error.into(),
+    }
 }
 
 fn key_id(id: &str) -> Result<KeyId, Failure> {
@@ -120,15 +127,24 @@ impl Ceremony {
     }
 }
 
-fn malformed(error: dukpt::MaterialError) -> Failure {
-    Failure::usage(error, "a component is as long as the key, in hex digits")
+fn malformed(error: MaterialError) -> Failure {
+    let hint = match error {
+        MaterialError::Weak => "these components are not what the custodians were given, or the key must be made anew",
+        MaterialError::SameComponent => "each component is another one: correct --component-file",
+        _ => "a component is as long as the key, in hex digits",
+    };
+    Failure::usage(error, hint)
 }
 
 fn component_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let text = Zeroizing::new(fs::read(path).map_err(|error| {
-        Failure::usage(format!("cannot read {}: {error}", path.display()), "correct --component-file")
-    })?);
-    component(&text)
+    read_key_file(path).map_err(|error| match error {
+        KeyFileError::InPlaceOfPath => Failure::usage(
+            "--component-file names a file, and here stands what looks like the component itself",
+            "it may be in the shell's history now: have a new one made, and put it into a file",
+        ),
+        KeyFileError::NotHex(_) => not_hex(),
+        error => Failure::usage(error, "correct --component-file"),
+    })
 }
 
 fn component_typed_in(number: usize, count: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -139,13 +155,11 @@ fn component_typed_in(number: usize, count: usize) -> Result<Zeroizing<Vec<u8>>,
             "run this at a terminal, or use --component-file",
         )
     })?;
-    component(Zeroizing::new(typed).as_bytes())
+    key_from_hex(Zeroizing::new(typed).as_bytes()).ok_or_else(not_hex)
 }
 
-/// Hex digits with white space anywhere between them.
-fn component(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    p2pe_config::key_from_hex(text)
-        .ok_or_else(|| Failure::usage("a component is not hex digits", "correct it; it is not shown here"))
+fn not_hex() -> Failure {
+    Failure::usage("a component is not hex digits", "correct it; it is not shown here")
 }
 
 fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {

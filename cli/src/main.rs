@@ -13,15 +13,19 @@ mod open;
 mod output;
 mod selftest;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
 use args::{Args, Command};
+use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refused(&error),
+    };
     let output = Output::new(args.global.json);
     let done = match &args.command {
         Command::Decrypt(command) => card::decrypt(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
@@ -35,4 +39,25 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }
+}
+
+/// Help and version as clap prints them; a wrong command line as any other failure, where JSON was asked for.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !env::args_os().any(|arg| arg == "--json") {
+        error.exit();
+    }
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".into(),
+        // What follows the first paragraph is the usage.
+        _ => error
+            .render()
+            .to_string()
+            .split("\n\n")
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_string(),
+    };
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    Output::new(true).failure(&Failure::usage(line, "see p2pe --help"))
 }

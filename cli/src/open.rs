@@ -1,9 +1,8 @@
 //! From the command line and the settings file to an open store.
 
-use std::path::Path;
+use std::{env, path::Path};
 
-use p2pe_config::{Access, Config, Store, StoreSettings};
-use pkcs11_backend::{PinSource, Settings, TokenSelector};
+use p2pe_config::{Access, Config, Store, StoreSettings, TokenSettings, TokenSettingsError};
 
 use crate::{
     args::{Global, StoreKind},
@@ -11,10 +10,13 @@ use crate::{
 };
 
 const DEFAULT_CONFIG: &str = "p2pe.toml";
+const CONFIG_VARIABLE: &str = "P2PE_CONFIG";
 
 /// The settings file, or empty settings if none is named and none is there.
 pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
-    match &global.config {
+    // Set but empty is not set, as with other programs.
+    let of_environment = env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+    match global.config.as_deref().or(of_environment.as_deref().map(Path::new)) {
         Some(path) => Ok(Config::load(path)?),
         None if Path::new(DEFAULT_CONFIG).exists() => Ok(Config::load(Path::new(DEFAULT_CONFIG))?),
         None => Ok(Config::parse("", Path::new("."))?),
@@ -47,36 +49,30 @@ fn settings(global: &Global, config: &Config) -> Result<StoreSettings, Failure> 
         };
         return Ok(StoreSettings::Memory(files));
     }
-    let of_file = match of_file {
-        Some(StoreSettings::Pkcs11(settings)) => Some(settings.as_ref().clone()),
+    let below = match of_file {
+        Some(StoreSettings::Pkcs11(settings)) => Some(settings.as_ref()),
         _ => None,
     };
-    let token = match &global.token {
-        Some(uri) if uri.starts_with("pkcs11:") => Some(
-            uri.parse::<TokenSelector>()
-                .map_err(|error| Failure::usage(error, "see RFC 7512; the PIN never stands in the URI"))?,
-        ),
-        Some(label) => Some(TokenSelector::label(label)),
-        None => None,
+    let named = || {
+        let (label, uri) = match global.token.as_deref() {
+            Some(uri) if uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:")) => (None, Some(uri)),
+            label => (label, None),
+        };
+        TokenSettings {
+            module: global.module.clone(),
+            token: TokenSettings::token(label, uri)?,
+            pin: TokenSettings::pin(global.pin_file.as_deref(), global.pin_env.as_deref())?,
+        }
+        .settings(below)
     };
-    let pin = match (&global.pin_file, &global.pin_env) {
-        (Some(path), _) => Some(PinSource::File(path.clone())),
-        (None, Some(name)) => Some(PinSource::Env(name.clone())),
-        (None, None) => token.as_ref().and_then(|token| token.pin_source().cloned()),
-    };
-    let module_of_uri = token.as_ref().and_then(|token| token.module_path().map(Path::to_path_buf));
-    let Some(module) = global.module.clone().or(module_of_uri).or(of_file.as_ref().map(|file| file.module.clone()))
-    else {
-        return Err(Failure::config("no PKCS#11 module is named", "use --module, or [store] module in the settings"));
-    };
-    let Some(token) = token.or(of_file.as_ref().map(|file| file.token.clone())) else {
-        return Err(Failure::config("no token is named", "use --token, or [store] token in the settings"));
-    };
-    let pin = pin.or(of_file.as_ref().map(|file| file.pin.clone())).unwrap_or(PinSource::Prompt);
-    let mut settings = Settings::new(module, token, pin);
-    if let Some(file) = of_file {
-        settings.init = file.init;
-        settings.allow_unsafe_keys = file.allow_unsafe_keys;
+    Ok(StoreSettings::Pkcs11(Box::new(named().map_err(not_named)?)))
+}
+
+fn not_named(error: TokenSettingsError) -> Failure {
+    match error {
+        TokenSettingsError::NoModule => Failure::config(error, "use --module, or [store] module in the settings"),
+        TokenSettingsError::NoToken => Failure::config(error, "use --token, or [store] token in the settings"),
+        TokenSettingsError::Uri(_) => Failure::usage(error, "see RFC 7512; the PIN never stands in the URI"),
+        error => Failure::usage(error, "name one of them"),
     }
-    Ok(StoreSettings::Pkcs11(Box::new(settings)))
 }

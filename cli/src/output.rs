@@ -22,7 +22,7 @@ impl Output {
     /// Prints a result: `value` as JSON, or `text`.
     pub(crate) fn result(&self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let line = if self.json { format!("{value:#}\n") } else { text() };
-        io::stdout().write_all(line.as_bytes()).map_err(Failure::output)
+        print(&line)
     }
 
     /// Says what is being done, to people only.
@@ -30,7 +30,7 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        writeln!(io::stdout(), "{line}").map_err(Failure::output)
+        print(&format!("{line}\n"))
     }
 
     /// Reports a failure and gives its exit code.
@@ -43,6 +43,15 @@ impl Output {
         }
         let _ = writeln!(io::stderr(), "error: {message}\n next: {hint}");
         ExitCode::from(*exit)
+    }
+}
+
+/// A reader that has seen enough, as in `p2pe … | head`, is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::output(error)),
+        _ => Ok(()),
     }
 }
 

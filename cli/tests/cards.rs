@@ -99,6 +99,8 @@ fn refused_payloads() {
     folder.run(&["decrypt", &KEYPAD.replace("453D03", "463D03")]).refused(4, "LRC");
     folder.run(&["decrypt", ""]).refused(4, "STX");
     folder.run(&["decrypt", "--file", "nowhere"]).refused(2, "nowhere");
+    folder.run(&["decrypt", "--file", "/dev/zero"]).refused(2, "longer than");
+    folder.run_with(&["decrypt"], &vec![b'0'; (1 << 20) + 1]).refused(2, "longer than");
     let code = folder.run(&["--json", "decrypt", &KEYPAD[..80]]).json();
     assert_eq!((&code["error"]["code"], &code["error"]["exit"]), (&"truncated".into(), &4.into()));
 }
@@ -125,6 +127,9 @@ fn wrong_settings() {
     with("FFFF987654", "FFFF987655", &decrypt).refused(3, "FFFF987654");
     with("idtech-tdes", "idtech-aes", &decrypt).refused(3, "idtech-aes");
     with("idtech-tdes", "idtech-des", &decrypt).refused(3, "idtech-des");
+    with("idtech-tdes", "idtech-des", &decrypt).refused(3, "track-aes-dukpt-256-128-both");
+    with("kind = \"hmac\"", "kind = 735146", &decrypt).refused(3, "p2pe.toml: line 9: [[store.key]] kind");
+    with("", "", &["--config", "/dev/zero", "decrypt", KEYPAD]).refused(3, "/dev/zero");
     with("idtech-tdes", "idtech-tdes-pin", &decrypt).refused(6, "could not be decrypted");
     with("base_key = \"bdk-1\"", "base_key = \"bdk-2\"", &decrypt).refused(7, "bdk-2");
     with("base_key = \"bdk-1\"", "base_key = \"tokens\"", &decrypt).refused(7, "kind");

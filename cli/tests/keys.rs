@@ -27,7 +27,9 @@ fn the_life_of_a_key() {
 
     folder.run(&["keys", "delete", "--id", "bdk-1"]).refused(2, "--yes");
     folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]).done();
-    folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]).refused(7, "bdk-1");
+    let absent = folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]);
+    absent.refused(7, "bdk-1");
+    assert!(absent.err.contains("keys list") && !absent.err.contains("import"), "{}", absent.err);
     folder.run(&["decrypt", KEYPAD]).refused(7, "bdk-1");
 }
 
@@ -61,6 +63,13 @@ fn components_that_are_none() {
     import("good", "short").refused(2, "15 bytes");
     import("good", "text").refused(2, "not hex digits");
     import("good", "nowhere").refused(2, "nowhere");
+    import("good", "/dev/zero").refused(2, "longer than");
+    // The component in place of its file's path, as custodians' forms print it.
+    for digits in [BDK.into(), format!("{} {}", &BDK[..16], &BDK[16..]), format!("{}-{}", &BDK[..4], &BDK[4..])] {
+        let ran = import("good", &digits);
+        ran.refused(2, "what looks like the component itself");
+        assert!(!format!("{}{}", ran.out, ran.err).contains(&digits));
+    }
     let single = ["keys", "import", "--id", "k", "--kind", "tdes-base", "--component-file", "good"];
     folder.run(&single).refused(2, "two or more components");
 }
@@ -81,6 +90,35 @@ fn components_and_pin_are_typed_in_without_echo() {
     let ran = folder.at_terminal(&["keys", "import", "--id", "k", "--kind", "tdes-base"], &typed).done();
     assert!(ran.out.contains("component 2 of 2") && ran.out.contains("stored in the token"), "{}", ran.out);
     assert!(!ran.out.contains(BDK) && !ran.out.contains(&other) && !ran.out.contains(pin.trim()), "{}", ran.out);
+}
+
+#[test]
+fn the_pin_of_the_settings_goes_to_no_other_token() {
+    let folder = Folder::token();
+    let token = folder.token.as_ref().unwrap();
+    let (module, label) = (token.module().to_str().unwrap(), token.label());
+    let pin = std::fs::read_to_string(token.pin_file()).unwrap();
+    let uri = format!("pkcs11:token={label}?pin-source={}", token.pin_file().display());
+    let list = ["keys", "list"];
+    folder.run(&list).done();
+    // Named on the command line it may be another one: its PIN is asked for.
+    for other in [["--token", label], ["--module", module]] {
+        let ran = folder.at_terminal(&[&other[..], &list].concat(), &pin).done();
+        assert!(ran.out.contains("PIN of token"), "{}", ran.out);
+    }
+    // Or comes with it.
+    folder.run(&[&["--token", label, "--pin-file", token.pin_file().to_str().unwrap()][..], &list].concat()).done();
+    folder.run(&[&["--token", &uri][..], &list].concat()).done();
+}
+
+#[test]
+fn a_module_that_does_not_start() {
+    let folder = Folder::token();
+    let conf = folder.token.as_ref().unwrap().conf();
+    std::fs::write(conf, "directories.tokendir = /nowhere\nno such setting\n").unwrap();
+    let ran = folder.run(&["keys", "list"]);
+    ran.refused(8, "C_Initialize");
+    assert!(ran.err.contains("SOFTHSM2_CONF"), "{}", ran.err);
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn the_rust_example_after_the_shell_snippets() {
     let example = include_str!("../examples/gateway.rs").split_once("\n\n").unwrap().1;
     assert!(README.contains(&format!("```rust\n{example}```")), "README and cli/examples/gateway.rs differ");
     if module != Path::new("/usr/lib/softhsm/libsofthsm2.so") {
+        assert!(env::var_os("P2PE_ALL_TESTS").is_none(), "the example names Debian's SoftHSM, which is elsewhere here");
         println!("skipped: the example names Debian's SoftHSM, which is elsewhere here");
         return;
     }
@@ -77,6 +78,27 @@ fn the_rust_example_after_the_shell_snippets() {
 }
 
 #[test]
-fn there_are_two_sets_of_snippets() {
-    assert_eq!(snippets().len(), 2);
+fn the_third_set_of_snippets_is_how_tools_test_builds_the_python_package() {
+    assert_eq!(snippets().len(), 3);
+    assert!(snippets()[2].contains("maturin develop"));
+    let script = include_str!("../../tools/test");
+    assert!(script.contains("blocks == 3' README.md") && script.contains("bash -euo pipefail -c \"$lines\""));
+}
+
+#[test]
+fn the_dependencies_of_the_rust_example_are_there() {
+    let (_, rest) = README.split_once("```toml\n[dependencies]\n").unwrap();
+    let (lines, _) = rest.split_once("```").unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut crates = Vec::new();
+    for line in lines.lines() {
+        let (name, path) = line.split_once(" = { path = \"../p2pe-crypto/").unwrap();
+        let manifest = root.join(path.strip_suffix("\" }").unwrap()).join("Cargo.toml");
+        assert!(std::fs::read_to_string(manifest).unwrap().contains(&format!("name = \"{name}\"")), "{line}");
+        crates.push(name.replace('-', "_"));
+    }
+    let example = include_str!("../examples/gateway.rs");
+    for used in example.lines().filter_map(|line| line.strip_prefix("use ")?.split_once("::")) {
+        assert!(crates.iter().any(|name| name == used.0), "{}", used.0);
+    }
 }

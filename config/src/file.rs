@@ -1,74 +1,40 @@
-//! The TOML file as it is written. Unknown names are refused: a misspelt setting must not be a silent default.
+//! The TOML file as it is written, read by hand: an error tells line and field and never a value, because somebody may
+//! have put a PIN or a key there. Unknown names are refused: a misspelt setting must not be a silent default.
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use pkcs11_backend::PinSource;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct File {
     pub(crate) store: Option<StoreTable>,
-    #[serde(default)]
-    pub(crate) device: Vec<DeviceTable>,
-    pub(crate) tokens: Option<TokensTable>,
+    pub(crate) devices: Vec<DeviceTable>,
+    pub(crate) token_key: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum StoreTable {
-    Memory {
-        #[serde(default)]
-        key: Vec<KeyTable>,
-    },
-    Pkcs11 {
-        module: PathBuf,
-        token: Option<String>,
-        uri: Option<String>,
-        pin: Option<PinTable>,
-        init: Option<String>,
-        #[serde(default)]
-        allow_unsafe_keys: bool,
-    },
+    Memory(Vec<KeyTable>),
+    Pkcs11(Pkcs11Table),
 }
 
-/// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.
-#[derive(Deserialize)]
-#[serde(try_from = "toml::Value")]
-pub(crate) enum PinTable {
-    File(PathBuf),
-    Env(String),
-    Prompt,
+pub(crate) struct Pkcs11Table {
+    pub(crate) module: Option<PathBuf>,
+    pub(crate) token: Option<String>,
+    pub(crate) uri: Option<String>,
+    pub(crate) pin: Option<PinSource>,
+    pub(crate) init: Option<String>,
+    pub(crate) allow_unsafe_keys: bool,
 }
 
-impl TryFrom<toml::Value> for PinTable {
-    type Error = &'static str;
-
-    /// By hand, because the derived error shows the value: somebody may have put the PIN itself there.
-    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
-        const FORMS: &str = "pin is { file = \"…\" }, { env = \"…\" } or \"prompt\"; the PIN itself never stands here";
-        if value.as_str() == Some("prompt") {
-            return Ok(Self::Prompt);
-        }
-        let table = value.as_table().filter(|table| table.len() == 1).ok_or(FORMS)?;
-        let named = |name: &str| table.get(name).and_then(toml::Value::as_str);
-        match (named("file"), named("env")) {
-            (Some(path), None) => Ok(Self::File(path.into())),
-            (None, Some(name)) => Ok(Self::Env(name.into())),
-            _ => Err(FORMS),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct KeyTable {
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) file: PathBuf,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct DeviceTable {
     pub(crate) ksn_prefix: Option<String>,
     pub(crate) ksn: Option<String>,
@@ -76,8 +42,149 @@ pub(crate) struct DeviceTable {
     pub(crate) profile: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TokensTable {
-    pub(crate) key: String,
+/// What is wrong in a file, and the line on which it is.
+pub(crate) struct Problem {
+    pub(crate) line: usize,
+    pub(crate) what: String,
+}
+
+impl File {
+    /// Reads the text of a file.
+    pub(crate) fn read(text: &str) -> Result<Self, Problem> {
+        // What the TOML parser says is of syntax only.
+        let problem = |error: toml::de::Error| Problem {
+            line: line(text, error.span().map_or(0, |span| span.start)),
+            what: error.message().lines().next().unwrap_or_default().into(),
+        };
+        let root = DeTable::parse(text).map_err(problem)?;
+        let root = Table { text, name: "the file", at: 0, fields: root.get_ref() };
+        root.only(&["store", "device", "tokens"])?;
+        let tokens = root.table("tokens", "[tokens]")?;
+        Ok(Self {
+            store: root.table("store", "[store]")?.map(store).transpose()?,
+            devices: root.tables("device", "[[device]]")?.iter().map(device).collect::<Result<_, _>>()?,
+            token_key: tokens.map(|tokens| tokens.only(&["key"]).and_then(|()| tokens.needed("key"))).transpose()?,
+        })
+    }
+}
+
+fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
+    match table.needed("kind")?.as_str() {
+        "memory" => {
+            table.name = "[store] of kind memory";
+            table.only(&["kind", "key"])?;
+            Ok(StoreTable::Memory(table.tables("key", "[[store.key]]")?.iter().map(key).collect::<Result<_, _>>()?))
+        }
+        "pkcs11" => {
+            table.name = "[store] of kind pkcs11";
+            table.only(&["kind", "module", "token", "uri", "pin", "init", "allow_unsafe_keys"])?;
+            Ok(StoreTable::Pkcs11(Pkcs11Table {
+                module: table.text("module")?.map(Into::into),
+                token: table.text("token")?,
+                uri: table.text("uri")?,
+                pin: pin(&table)?,
+                init: table.text("init")?,
+                allow_unsafe_keys: table.flag("allow_unsafe_keys")?,
+            }))
+        }
+        _ => Err(table.must_be("kind", "\"memory\" or \"pkcs11\"")),
+    }
+}
+
+/// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.
+fn pin(table: &Table<'_, '_>) -> Result<Option<PinSource>, Problem> {
+    const FORMS: &str = "{ file = \"…\" }, { env = \"…\" } or \"prompt\"; the PIN itself never stands here";
+    let Some(value) = table.get("pin") else { return Ok(None) };
+    let wrong = || table.must_be("pin", FORMS);
+    if value.get_ref().as_str() == Some("prompt") {
+        return Ok(Some(PinSource::Prompt));
+    }
+    let fields = value.get_ref().as_table().filter(|fields| fields.len() == 1).ok_or_else(wrong)?;
+    let (name, value) = fields.iter().next().ok_or_else(wrong)?;
+    match (name.get_ref().as_ref(), value.get_ref().as_str()) {
+        ("file", Some(path)) => Ok(Some(PinSource::File(path.into()))),
+        ("env", Some(name)) => Ok(Some(PinSource::Env(name.into()))),
+        _ => Err(wrong()),
+    }
+}
+
+fn key(table: &Table<'_, '_>) -> Result<KeyTable, Problem> {
+    table.only(&["id", "kind", "file"])?;
+    Ok(KeyTable { id: table.needed("id")?, kind: table.needed("kind")?, file: table.needed("file")?.into() })
+}
+
+fn device(table: &Table<'_, '_>) -> Result<DeviceTable, Problem> {
+    table.only(&["ksn_prefix", "ksn", "base_key", "profile"])?;
+    Ok(DeviceTable {
+        ksn_prefix: table.text("ksn_prefix")?,
+        ksn: table.text("ksn")?,
+        base_key: table.needed("base_key")?,
+        profile: table.needed("profile")?,
+    })
+}
+
+/// A table of the file, what it is called in errors, and the byte at which it begins.
+struct Table<'t, 'i> {
+    text: &'t str,
+    name: &'static str,
+    at: usize,
+    fields: &'t DeTable<'i>,
+}
+
+impl<'t, 'i> Table<'t, 'i> {
+    fn get(&self, name: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+        self.fields.iter().find(|(field, _)| field.get_ref() == name).map(|(_, value)| value)
+    }
+
+    /// Refuses fields of other names.
+    fn only(&self, names: &[&str]) -> Result<(), Problem> {
+        match self.fields.keys().find(|field| !names.contains(&field.get_ref().as_ref())) {
+            Some(field) => {
+                let what = format!("{} has no {:?}; it has {}", self.name, field.get_ref(), names.join(", "));
+                Err(Problem { line: line(self.text, field.span().start), what })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = value.get_ref().as_str().ok_or_else(|| self.must_be(name, "text in quotes"))?;
+        Ok(Some(text.into()))
+    }
+
+    fn needed(&self, name: &str) -> Result<String, Problem> {
+        let lacks = || Problem { line: line(self.text, self.at), what: format!("{} lacks {name}", self.name) };
+        self.text(name)?.ok_or_else(lacks)
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Problem> {
+        let Some(value) = self.get(name) else { return Ok(false) };
+        value.get_ref().as_bool().ok_or_else(|| self.must_be(name, "true or false"))
+    }
+
+    fn table(&self, name: &str, shown: &'static str) -> Result<Option<Self>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        Ok(Some(self.inner(value, shown).ok_or_else(|| self.must_be(name, &format!("a table, {shown}")))?))
+    }
+
+    fn tables(&self, name: &str, shown: &'static str) -> Result<Vec<Self>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let wrong = || self.must_be(name, &format!("tables, {shown}"));
+        let tables = value.get_ref().as_array().ok_or_else(wrong)?;
+        tables.iter().map(|value| self.inner(value, shown).ok_or_else(wrong)).collect()
+    }
+
+    fn inner(&self, value: &'t Spanned<DeValue<'i>>, name: &'static str) -> Option<Self> {
+        Some(Self { text: self.text, name, at: value.span().start, fields: value.get_ref().as_table()? })
+    }
+
+    fn must_be(&self, name: &str, wanted: &str) -> Problem {
+        let at = self.get(name).map_or(self.at, |value| value.span().start);
+        Problem { line: line(self.text, at), what: format!("{} {name} must be {wanted}", self.name) }
+    }
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }

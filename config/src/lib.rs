@@ -1,9 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod error;
 mod file;
+mod key_file;
+mod profiles;
+mod read;
 mod settings;
 mod store;
+mod token;
 
-pub use settings::{Config, ConfigError, KeyFile, StoreSettings, device};
-pub use store::{Access, Store, StoreKey, TokenError, key_from_hex};
+pub use error::ConfigError;
+pub use key_file::{KeyFileError, key_from_hex, read_key_file};
+pub use profiles::profiles;
+pub use read::{read_file_wiped, read_wiped};
+pub use settings::{Config, KeyFile, StoreSettings, device, key_id};
+pub use store::{Access, Store, StoreKey, TokenError};
+pub use token::{TokenSettings, TokenSettingsError};

@@ -1,15 +1,14 @@
 //! One store type over memory and token, for programs that choose at run time.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use dukpt::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm,
     MemoryKey, MemoryStore, Scheme, Tag, aes, tdes,
 };
 use pkcs11_backend::{Pkcs11Key, Pkcs11Store, Token, TokenInfo};
-use zeroize::Zeroizing;
 
-use crate::{ConfigError, KeyFile, StoreSettings};
+use crate::{ConfigError, KeyFile, StoreSettings, read_key_file};
 
 /// An open key store.
 #[expect(missing_debug_implementations, reason = "may hold clear keys")]
@@ -38,8 +37,8 @@ impl Store {
     /// Opens a store.
     ///
     /// # Errors
-    /// [`ConfigError::Open`] for a token; [`ConfigError::Read`], [`ConfigError::KeyFile`] and
-    /// [`ConfigError::Material`] for the key files of a memory store.
+    /// [`ConfigError::Open`] for a token; [`ConfigError::KeyFile`] and [`ConfigError::Material`] for the key files of a
+    /// memory store.
     pub fn open(settings: &StoreSettings, access: Access) -> Result<Self, ConfigError> {
         match settings {
             StoreSettings::Memory(files) => {
@@ -93,25 +92,8 @@ impl Store {
 }
 
 fn read_key(file: &KeyFile) -> Result<KeyMaterial, ConfigError> {
-    // The path is in every error below.
-    let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
-    if name.len() >= 32 && name.iter().all(u8::is_ascii_hexdigit) {
-        return Err(ConfigError::KeyInPlaceOfPath(file.id.clone()));
-    }
-    let text = Zeroizing::new(fs::read(&file.path).map_err(|error| ConfigError::Read(file.path.clone(), error))?);
-    let bytes = key_from_hex(&text).ok_or_else(|| ConfigError::KeyFile(file.path.clone()))?;
+    let bytes = read_key_file(&file.path).map_err(|error| ConfigError::KeyFile(file.id.clone(), error))?;
     KeyMaterial::new(&file.kind, &bytes).map_err(|error| ConfigError::Material(file.path.clone(), error))
-}
-
-/// Reads a key or a component from hex digits with white space anywhere between them. Every buffer is wiped. `None` if
-/// there is anything else.
-#[must_use]
-pub fn key_from_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));
-    digits.extend(text.iter().filter(|byte| !byte.is_ascii_whitespace()));
-    let mut bytes = Zeroizing::new(vec![0; digits.len() / 2]);
-    hex::decode_to_slice(&*digits, &mut bytes).ok()?;
-    Some(bytes)
 }
 
 /// A key of a [`Store`].

@@ -4,8 +4,11 @@
 use std::{fs, path::Path};
 
 use dukpt::{KeyId, KeyStore, Ksn};
-use p2pe_config::{Access, Config, ConfigError, Store, StoreSettings};
-use pkcs11_backend::PinSource;
+use p2pe_config::{
+    Access, Config, ConfigError, KeyFileError, Store, StoreSettings, TokenSettings, TokenSettingsError, profiles,
+    read_file_wiped, read_key_file,
+};
+use pkcs11_backend::{PinSource, Settings, TokenSelector};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/etc/p2pe"))
@@ -62,9 +65,18 @@ fn a_token_and_its_pin() {
     assert_eq!(settings("token = \"p2pe\"").pin, PinSource::Prompt);
     assert_eq!(settings("uri = \"pkcs11:token=a?pin-source=/run/pin\"").pin, PinSource::File("/run/pin".into()));
 
-    assert!(matches!(pkcs11(""), Err(ConfigError::WhichToken)));
-    assert!(matches!(pkcs11("token = \"a\"\nuri = \"pkcs11:token=a\""), Err(ConfigError::WhichToken)));
-    assert!(matches!(pkcs11("uri = \"pkcs11:token=a?pin-value=1\""), Err(ConfigError::Uri(_))));
+    let why = |lines: &str| match pkcs11(lines) {
+        Err(ConfigError::Token(error)) => error,
+        _ => unreachable!(),
+    };
+    assert_eq!(why(""), TokenSettingsError::NoToken);
+    assert_eq!(why("token = \"a\"\nuri = \"pkcs11:token=a\""), TokenSettingsError::TwoTokens);
+    assert!(matches!(why("uri = \"pkcs11:token=a?pin-value=1\""), TokenSettingsError::Uri(_)));
+    // The URI may name the module.
+    let of_uri = parse("[store]\nkind = \"pkcs11\"\nuri = \"pkcs11:token=a?module-path=/m.so\"").unwrap().store;
+    assert!(matches!(of_uri, Some(StoreSettings::Pkcs11(settings)) if settings.module == Path::new("/m.so")));
+    let none = parse("[store]\nkind = \"pkcs11\"\ntoken = \"a\"");
+    assert!(matches!(none, Err(ConfigError::Token(TokenSettingsError::NoModule))));
     // The PIN itself has no place in the file.
     assert!(matches!(pkcs11("token = \"a\"\npin = \"1234\""), Err(ConfigError::Toml(..))));
     for pin in
@@ -121,10 +133,128 @@ fn memory_keys_come_from_files_and_never_show_in_errors() {
     let digits = "0123456789ABCDEFFEDCBA9876543210";
     let config = parse(&text.replace("k.hex", digits)).unwrap();
     let error = Store::open(&config.store.unwrap(), Access::Use).err().unwrap();
-    assert!(matches!(error, ConfigError::KeyInPlaceOfPath(_)) && !format!("{error} {error:?}").contains(digits));
+    assert!(matches!(error, ConfigError::KeyFile(_, KeyFileError::InPlaceOfPath)));
+    assert!(!format!("{error} {error:?}").contains(digits));
     for wrong in ["0123456789ABCDEFFEDCBA987654321", "0123456789ABCDEFFEDCBA98765432", "secret!", ""] {
         let error = open(wrong).err().unwrap();
-        assert!(matches!(error, ConfigError::KeyFile(_) | ConfigError::Material(..)), "{wrong}");
+        assert!(matches!(error, ConfigError::KeyFile(..) | ConfigError::Material(..)), "{wrong}");
         assert!(wrong.is_empty() || !format!("{error} {error:?}").contains(wrong));
     }
+}
+
+#[test]
+fn a_key_in_place_of_its_path_is_not_shown_however_it_is_grouped() {
+    for key in [
+        "0123456789abcdeffedcba9876543210",
+        "01234567 89ABCDEF FEDCBA98 76543210",
+        "0123-4567-89AB-CDEF-FEDC-BA98-7654-3210",
+        "01:23:45:67:89:AB:CD:EF:FE:DC:BA:98:76:54:32:10",
+        " 0123456789ABCDEF\tFEDCBA9876543210\n",
+    ] {
+        let error = read_key_file(Path::new(key)).err().unwrap();
+        assert!(matches!(error, KeyFileError::InPlaceOfPath), "{key}");
+        assert!(!format!("{error} {error:?}").contains("01"), "{key}");
+    }
+    // The name of a file that is there is a name, and so is what is no whole key.
+    let folder = tempfile::tempdir().unwrap();
+    let uuid = folder.path().join("550e8400-e29b-41d4-a716-446655440000");
+    fs::write(&uuid, "0123456789ABCDEF").unwrap();
+    assert_eq!(read_key_file(&uuid).unwrap().len(), 8);
+    assert!(matches!(read_key_file(Path::new("0123456789ABCDEF")), Err(KeyFileError::Read(..))));
+}
+
+#[test]
+fn errors_name_file_line_and_field_and_no_value() {
+    const STORE: &str = "\n[store]\nkind = \"pkcs11\"\nmodule = \"m\"\n";
+    let memory = "[store]\nkind = \"memory\"\n";
+    for (text, line, told) in [
+        (format!("{STORE}token = 735146\n"), 5, "[store] of kind pkcs11 token must be text"),
+        (format!("{STORE}token = \"a\"\npin = 735146\n"), 6, "pin must be"),
+        (format!("{STORE}pin = {{ file = \"735146\", env = \"735146\" }}\n"), 5, "pin must be"),
+        (format!("{STORE}init = [\"735146\"]\n"), 5, "init"),
+        (format!("{STORE}allow_unsafe_keys = \"735146\"\n"), 5, "allow_unsafe_keys must be true or false"),
+        (format!("{STORE}user_pin = \"735146\"\n"), 5, "has no \"user_pin\"; it has kind, module, token"),
+        (format!("{STORE}[[store.key]]\nid = \"735146\"\n"), 5, "has no \"key\""),
+        (format!("{memory}token = \"735146\"\n"), 3, "[store] of kind memory has no \"token\"; it has kind, key"),
+        (format!("{memory}[[store.key]]\nid = \"735146\"\nkind = \"hmac\"\n"), 3, "[[store.key]] lacks file"),
+        (format!("{memory}[store.key]\nid = \"735146\"\n"), 3, "key must be tables, [[store.key]]"),
+        ("[store]\nkind = \"735146\"\n".into(), 2, "[store] kind must be \"memory\" or \"pkcs11\""),
+        ("\n[store]\nmodule = \"735146\"\n".into(), 2, "[store] lacks kind"),
+        ("store = 735146\n".into(), 1, "store must be a table, [store]"),
+        ("device = [735146]\n".into(), 1, "device must be tables, [[device]]"),
+        ("[[device]]\nksn_prefix = 735146\n".into(), 2, "[[device]]"),
+        ("[tokens]\n\nkey = 735146\n".into(), 3, "[tokens] key must be text"),
+        (format!("{STORE}token = 735146x\n"), 5, "line 5"),
+        (format!("{STORE}token = \"735146\n"), 5, "line 5"),
+        (format!("{STORE}token = \"a\"\ntoken = \"735146\"\n"), 6, "line 6"),
+    ] {
+        let error = parse(&text).err().unwrap();
+        assert!(matches!(error, ConfigError::Toml(at, _) if at == line), "{text}: {error}");
+        assert!(error.to_string().contains(told), "{text}: {error}");
+        assert!(!format!("{error} {error:?}").contains("735146"), "{text}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p2pe.toml");
+    let device = "[[device]]\nksn_prefix = \"FF\"\nbase_key = \"b\"\nprofile = \"x\"\n";
+    for text in ["[tokens]\nkey = 1\n", device, "[tokens]\nkey = \"\"\n", STORE] {
+        fs::write(&path, text).unwrap();
+        let error = Config::load(&path).err().unwrap();
+        assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+    }
+}
+
+#[test]
+fn reading_ends() {
+    let endless = Path::new("/dev/zero");
+    assert!(matches!(Config::load(endless), Err(ConfigError::Read(..))));
+    assert!(matches!(read_key_file(endless), Err(KeyFileError::Read(..))));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for (length, fits) in [(0, true), (8, true), (9, false)] {
+        fs::write(&path, vec![b'x'; length]).unwrap();
+        assert_eq!(read_file_wiped(&path, 8).ok().map(|bytes| bytes.len()), fits.then_some(length));
+    }
+}
+
+#[test]
+fn one_decision_on_module_token_and_pin() {
+    let file = |path: &str| PinSource::File(path.into());
+    let below =
+        Settings { init: Some("i".into()), ..Settings::new("/below.so", TokenSelector::label("below"), file("b")) };
+    let uri = |text: &str| TokenSettings::token(None, Some(text)).unwrap();
+    let full = || uri("pkcs11:token=u?module-path=/u.so&pin-source=/u");
+    for (module, token, pin, expected) in [
+        (None, None, None, ("/below.so", "pkcs11:token=below", file("b"))),
+        (None, None, Some(file("p")), ("/below.so", "pkcs11:token=below", file("p"))),
+        // The PIN of the settings below goes to no other module and no other token.
+        (Some("/m.so"), None, None, ("/m.so", "pkcs11:token=below", PinSource::Prompt)),
+        (None, uri("pkcs11:token=u"), None, ("/below.so", "pkcs11:token=u", PinSource::Prompt)),
+        (None, full(), None, ("/u.so", "pkcs11:token=u", file("/u"))),
+        (Some("/m.so"), full(), Some(file("p")), ("/m.so", "pkcs11:token=u", file("p"))),
+    ] {
+        let named = TokenSettings { module: module.map(Into::into), token, pin };
+        let settings = named.settings(Some(&below)).unwrap();
+        let (module, token, pin) = expected;
+        assert_eq!(
+            (settings.module.as_path(), settings.token.to_string(), settings.pin),
+            (Path::new(module), token.into(), pin)
+        );
+        assert_eq!(settings.init.as_deref(), Some("i"));
+    }
+    let alone = TokenSettings { token: full(), ..TokenSettings::default() }.settings(None).unwrap();
+    assert_eq!((alone.module.as_path(), alone.pin), (Path::new("/u.so"), file("/u")));
+    assert!(matches!(TokenSettings::default().settings(None), Err(TokenSettingsError::NoModule)));
+    assert_eq!(TokenSettings::pin(Some(Path::new("p")), Some("P")), Err(TokenSettingsError::TwoPins));
+    assert_eq!(TokenSettings::token(Some("a"), Some("pkcs11:token=a")), Err(TokenSettingsError::TwoTokens));
+}
+
+#[test]
+fn every_profile_has_a_name_and_errors_list_them() {
+    let names: std::collections::BTreeSet<String> = profiles().map(|profile| profile.to_string()).collect();
+    assert_eq!(names.len(), 24);
+    for profile in profiles() {
+        assert_eq!(profile.to_string().parse(), Ok(profile));
+    }
+    let error = p2pe_config::device(Some("FFFF987654"), None, "bdk", "idtech").err().unwrap().to_string();
+    assert!(names.iter().all(|name| error.contains(name)), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use dukpt::{KeyId, KsnPrefix};
-use p2pe_config::{Config, ConfigError};
+use p2pe_config::{Config, ConfigError, key_id};
 use p2pe_crypto::{Decryptor, Devices, MerchantId, Tokenizer};
 use pyo3::{prelude::*, types::PyAny};
 
@@ -11,7 +11,7 @@ use crate::{
     card::{CardData, Pan},
     error::Failure,
     payload::Payload,
-    store::{Handle, Store, key_id},
+    store::{Handle, Store},
 };
 
 /// A population of devices.
@@ -90,7 +90,7 @@ impl Gateway {
                 return Err(ConfigError::Device(prefix.to_string(), "this prefix is there twice".into()).into());
             }
         }
-        let token_key = token_key.map(key_id).transpose()?;
+        let token_key = token_key.map(|name| key_id(name, "token_key")).transpose()?;
         Ok(Self { store: Arc::clone(&store.get().0), devices: configured, token_key })
     }
 

@@ -6,9 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use dukpt::KeyId;
-use p2pe_config::{Access, ConfigError, KeyFile, StoreSettings};
-use pkcs11_backend::{PinSource, Settings, TokenSelector};
+use p2pe_config::{Access, ConfigError, KeyFile, StoreSettings, TokenSettings, TokenSettingsError, key_id};
 use pyo3::{prelude::*, types::PyAny};
 
 use crate::error::Failure;
@@ -86,7 +84,7 @@ impl Store {
         let files = key_files
             .unwrap_or_default()
             .into_iter()
-            .map(|(name, (kind, path))| Ok(KeyFile { id: key_id(&name)?, kind, path }));
+            .map(|(name, (kind, path))| Ok(KeyFile { id: key_id(&name, "key_files")?, kind, path }));
         let settings = StoreSettings::Memory(files.collect::<Result<_, ConfigError>>()?);
         py.detach(|| Handle::open(&settings)).map(Self)
     }
@@ -115,25 +113,15 @@ impl Store {
         init: Option<String>,
         allow_unsafe_keys: bool,
     ) -> Result<Self, Failure> {
-        let selector = match (token, uri) {
-            (Some(label), None) => TokenSelector::label(label),
-            (None, Some(uri)) => uri.parse().map_err(ConfigError::from)?,
-            _ => return Err(Failure::Settings("name the token by its label (token) or by its URI (uri)")),
-        };
-        let pin = match (pin_file, pin_env) {
-            (Some(path), None) => PinSource::File(path),
-            (None, Some(name)) => PinSource::Env(name),
-            (None, None) => selector.pin_source().cloned().unwrap_or(PinSource::Prompt),
-            _ => {
-                return Err(Failure::Settings(
-                    "the PIN is in a file (pin_file) or in a variable (pin_env), not in both",
-                ));
+        let named = || {
+            TokenSettings {
+                module,
+                token: TokenSettings::token(token, uri)?,
+                pin: TokenSettings::pin(pin_file.as_deref(), pin_env.as_deref())?,
             }
+            .settings(None)
         };
-        let Some(module) = module.or_else(|| selector.module_path().map(Into::into)) else {
-            return Err(Failure::Settings("name the PKCS#11 library (module)"));
-        };
-        let mut settings = Settings::new(module, selector, pin);
+        let mut settings = named().map_err(|error: TokenSettingsError| ConfigError::from(error))?;
         settings.init = init;
         settings.allow_unsafe_keys = allow_unsafe_keys;
         let settings = StoreSettings::Pkcs11(Box::new(settings));
@@ -161,9 +149,4 @@ impl Store {
     fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
         Err(Failure::Copy("Store"))
     }
-}
-
-/// A key's name.
-pub(crate) fn key_id(name: &str) -> Result<KeyId, ConfigError> {
-    KeyId::new(name).map_err(|_| ConfigError::KeyName(name.into()))
 }

@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// The largest file that is loaded, in bytes.
+const LONGEST: u64 = 64 << 20;
+
 /// One file of vectors, with the hash of its bytes for the report.
 #[derive(Debug)]
 pub struct VectorFile {
@@ -54,6 +57,10 @@ impl VectorFile {
         let io = |error| LoadError::Io(path.display().to_string(), error);
         if !path.is_dir() {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let metadata = fs::metadata(path).map_err(io)?;
+            if !metadata.is_file() || metadata.len() > LONGEST {
+                return Err(LoadError::Inconsistent(name.into(), "not a regular file of at most 64 MiB".into()));
+            }
             return Ok(vec![Self::parse(&name, &fs::read(path).map_err(io)?)?]);
         }
         let mut paths = Vec::new();
