@@ -149,7 +149,7 @@ impl<W: Word> Planes<W> {
     /// # Panics
     /// For more than [`Word::LANES`] blocks.
     #[inline(always)]
-    pub fn store<'a>(mut self, blocks: impl ExactSizeIterator<Item = &'a mut [u8; 8]>) {
+    pub fn store<'a>(mut self, mut blocks: impl ExactSizeIterator<Item = &'a mut [u8; 8]>) {
         if blocks.len() == 1 {
             for block in blocks {
                 let mut x = 0;
@@ -161,13 +161,20 @@ impl<W: Word> Planes<W> {
             return;
         }
         W::transpose(&mut self.0);
-        let per_row = W::LANES / 64;
         let mut row = [[0; 8]; 8];
-        for (i, block) in blocks.enumerate() {
-            if i % per_row == 0 {
-                self.0[i / per_row].to_rows(&mut row);
+        let mut left = blocks.len();
+        for word in &self.0 {
+            if left == 0 {
+                break;
             }
-            *block = row[i % per_row];
+            word.to_rows(&mut row);
+            let n = left.min(W::LANES / 64);
+            for r in &row[..n] {
+                if let Some(block) = blocks.next() {
+                    *block = *r;
+                }
+            }
+            left -= n;
         }
         row.zeroize();
     }

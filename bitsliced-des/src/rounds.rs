@@ -12,7 +12,7 @@ pub(crate) const fn plane(n: u8) -> usize {
 }
 
 /// Permuted choice 1.
-const PC1: [u8; 56] = [
+pub(crate) const PC1: [u8; 56] = [
     57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44, 36, 63, 55, 47,
     39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20, 12, 4,
 ];
@@ -29,7 +29,7 @@ pub(crate) const P: [u8; 32] = [
 ];
 
 /// How far C and D are rotated in each round.
-const ROTATIONS: [usize; 16] = [1, 2, 4, 6, 8, 10, 12, 14, 15, 17, 19, 21, 23, 25, 27, 28];
+pub(crate) const ROTATIONS: [usize; 16] = [1, 2, 4, 6, 8, 10, 12, 14, 15, 17, 19, 21, 23, 25, 27, 28];
 
 /// Where output bit k of the S-boxes (0 to 31) goes in f(R, K): the inverse of P.
 const P_INVERSE: [usize; 32] = {
@@ -43,7 +43,7 @@ const P_INVERSE: [usize; 32] = {
 };
 
 /// The initial permutation: bit i (from 0) of L‖R is plane `IP[i]` of the block.
-const IP: [usize; 64] = {
+pub(crate) const IP: [usize; 64] = {
     let mut ip = [0; 64];
     let mut i = 0;
     while i < 64 {

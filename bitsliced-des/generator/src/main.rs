@@ -83,6 +83,10 @@ fn main() -> std::io::Result<()> {
             let sbox = number(5).map(|n| n as usize - 1);
             search(&dir, number(2).unwrap_or(60), number(3).unwrap_or(1), arg(4).and_then(Mode::parse), sbox)
         }
+        Some("truth") => {
+            println!("{}", emit::truth());
+            Ok(())
+        }
         Some("emit") => {
             let source = emit::source(|m, n| load(&dir, m, n));
             println!("{source}");
