@@ -1,7 +1,9 @@
 //! Many keys at once: block i under key i, and many CBC messages each under its own key.
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::few;
+use crate::single;
 use crate::lanes::{Job, Level, Planes, Word, dispatch};
 
 /// The most lanes of any level.
@@ -68,6 +70,10 @@ pub(crate) fn right(key: &[u8; 16]) -> &[u8; 8] {
 /// If there are not as many keys as blocks.
 pub fn des_encrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
     assert_eq!(keys.len(), blocks.len(), "one key for each block");
+    if few::suits(level, blocks.len()) {
+        few::each_pair(level, blocks, |at, run| run(&*Zeroizing::new([(at.map(|i| u64::from_le_bytes(keys[i])), false)])));
+        return;
+    }
     dispatch(level, Des(keys, blocks, Pass::Encrypt));
 }
 
@@ -77,6 +83,10 @@ pub fn des_encrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
 /// If there are not as many keys as blocks.
 pub fn des_decrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
     assert_eq!(keys.len(), blocks.len(), "one key for each block");
+    if few::suits(level, blocks.len()) {
+        few::each_pair(level, blocks, |at, run| run(&*Zeroizing::new([(at.map(|i| u64::from_le_bytes(keys[i])), true)])));
+        return;
+    }
     dispatch(level, Des(keys, blocks, Pass::Decrypt));
 }
 
@@ -86,6 +96,10 @@ pub fn des_decrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
 /// If there are not as many keys as blocks.
 pub fn tdes_encrypt(level: Level, keys: &[[u8; 16]], blocks: &mut [[u8; 8]]) {
     assert_eq!(keys.len(), blocks.len(), "one key for each block");
+    if few::suits(level, blocks.len()) {
+        few::each_pair(level, blocks, |at, run| run(&*few::tdes(at.map(|i| &keys[i]), false)));
+        return;
+    }
     dispatch(level, Tdes(keys, blocks, Pass::Encrypt));
 }
 
@@ -95,6 +109,10 @@ pub fn tdes_encrypt(level: Level, keys: &[[u8; 16]], blocks: &mut [[u8; 8]]) {
 /// If there are not as many keys as blocks.
 pub fn tdes_decrypt(level: Level, keys: &[[u8; 16]], blocks: &mut [[u8; 8]]) {
     assert_eq!(keys.len(), blocks.len(), "one key for each block");
+    if few::suits(level, blocks.len()) {
+        few::each_pair(level, blocks, |at, run| run(&*few::tdes(at.map(|i| &keys[i]), true)));
+        return;
+    }
     dispatch(level, Tdes(keys, blocks, Pass::Decrypt));
 }
 
@@ -133,10 +151,8 @@ impl Job for Cbc<'_, '_> {
             if n == 0 {
                 return;
             }
-            let one_key = begin.0 == at.0 || (begin.0 + 1 == at.0 && at.1 == 0);
-            let halves = if one_key { &keys[..1] } else { &keys[..n] };
-            let left = Planes::<W>::load(halves.iter().map(left)).schedule();
-            let right = Planes::<W>::load(halves.iter().map(right)).schedule();
+            let left = Planes::<W>::load(keys[..n].iter().map(left)).schedule();
+            let right = Planes::<W>::load(keys[..n].iter().map(right)).schedule();
             let mut p = Planes::<W>::load(cipher[..n].iter());
             p.tdes_decrypt(&left, &right);
             p.store(plain[..n].iter_mut());
@@ -162,5 +178,10 @@ impl Job for Cbc<'_, '_> {
 /// CBC decryption in place of many messages, each under its own two-key TDES key (SP 800-38A, 6.2); blocks of all messages
 /// share the lanes.
 pub fn tdes_cbc_decrypt(level: Level, messages: &mut [Message<'_>]) {
+    // A single message has one key, and is short or long.
+    if let [Message { key, iv, data }] = messages {
+        single::cbc_decrypt(level, single::two_key(key).as_slice(), iv, data);
+        return;
+    }
     dispatch(level, Cbc(messages));
 }

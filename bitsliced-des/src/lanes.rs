@@ -205,6 +205,28 @@ impl<W: Word> Planes<W> {
         }
     }
 
+    /// Two blocks in the two lowest lanes.
+    #[inline(always)]
+    pub(crate) fn two([a, b]: [u64; 2]) -> Self {
+        let mut p = Self([W::ZERO; 64]);
+        for i in 0..64 {
+            p.0[i] = W::splat(a >> i & 1 | (b >> i & 1) << 1);
+        }
+        p
+    }
+
+    /// The inverse of [`Planes::two`].
+    #[inline(always)]
+    pub(crate) fn first_two(&self) -> [u64; 2] {
+        let (mut a, mut b) = (0, 0);
+        for i in 0..64 {
+            let x = self.0[i].low();
+            a |= (x & 1) << i;
+            b |= (x >> 1 & 1) << i;
+        }
+        [a, b]
+    }
+
     /// Takes the lanes of `other` that `mask` names.
     #[inline(always)]
     pub fn take(&mut self, mask: W, other: &Self) {

@@ -94,7 +94,7 @@ const FINAL: [Bytes; 2] = {
 };
 
 /// One after another DES of two blocks, each under its own keys; all are little-endian integers, `true` decrypts.
-pub fn des(blocks: [u64; 2], passes: &[([u64; 2], bool)]) -> [u64; 2] {
+pub(crate) fn des(blocks: [u64; 2], passes: &[([u64; 2], bool)]) -> [u64; 2] {
     assert!(available(), "AVX-512 VBMI");
     // SAFETY: the features have been found.
     unsafe { compiled(blocks, passes) }

@@ -1,7 +1,10 @@
 //! The key generation of TDES DUKPT (ANSI X9.24-1:2009, Annex A) in lanes: many devices and counters at once, or one device
 //! with both halves of its key at once.
 
+use zeroize::Zeroizing;
+
 use crate::batch::{left, right};
+use crate::few;
 use crate::lanes::{Job, Level, Planes, Word, dispatch};
 
 /// What a key is added to to get the key of its left half (A.2).
@@ -146,6 +149,36 @@ impl Job for Derive<'_> {
     }
 }
 
+/// One device: the two blocks of each step side by side.
+fn derive_one(level: Level, initial: &[u8; 16], register: [u8; 8], working: Working) -> [u8; 16] {
+    let variant = u64::from_le_bytes(VARIANT);
+    let full = u64::from_be_bytes(register);
+    let counter = full & ((1 << COUNTER_BITS) - 1);
+    let mut register = full ^ counter;
+    let mut key = Zeroizing::new([left(initial), right(initial)].map(|h| u64::from_le_bytes(*h)));
+    for bit in (0..COUNTER_BITS).rev().map(|i| 1 << i).filter(|bit| counter & bit != 0) {
+        register |= bit;
+        // The left half comes from the variant of the key, the right half from the key itself.
+        let mask = Zeroizing::new([key[1] ^ variant, key[1]]);
+        let under = Zeroizing::new([([key[0] ^ variant, key[0]], false)]);
+        let out = few::des(level, mask.map(|m| register.swap_bytes() ^ m), under.as_slice());
+        *key = [out[0] ^ mask[0], out[1] ^ mask[1]];
+    }
+    for half in key.iter_mut() {
+        *half ^= u64::from_le_bytes(working.variant);
+    }
+    if working.encrypt_under_itself {
+        let [l, r] = *key;
+        let under = Zeroizing::new([([l, l], false), ([r, r], true), ([l, l], false)]);
+        *key = few::des(level, *key, under.as_slice());
+    }
+    let mut out = [0; 16];
+    for (half, k) in out.as_chunks_mut().0.iter_mut().zip(*key) {
+        *half = k.to_le_bytes();
+    }
+    out
+}
+
 /// Working keys from initial keys: for each lane one non-reversible step for each set counter bit, high to low, then the
 /// variant and, if asked for, the self-encryption.
 ///
@@ -157,5 +190,11 @@ impl Job for Derive<'_> {
 pub fn derive(level: Level, initial: &[[u8; 16]], registers: &[[u8; 8]], working: Working, out: &mut [[u8; 16]]) {
     assert_eq!(initial.len(), registers.len(), "one register for each key");
     assert_eq!(initial.len(), out.len(), "room for each key");
+    if few::suits_devices(level, initial.len()) {
+        for ((initial, register), out) in initial.iter().zip(registers).zip(out) {
+            *out = derive_one(level, initial, *register, working);
+        }
+        return;
+    }
     dispatch(level, Derive { initial, registers, working, out });
 }
