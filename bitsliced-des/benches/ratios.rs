@@ -56,6 +56,14 @@ fn main() {
     };
     let both = time(n, || for i in 0..n { let k = oracle_derive(&initial[i], &registers[i]); dec(&k, &mut data[i * 14..][..14]); });
     println!("des crate: derive {plain:.0} ns, with 112 bytes {both:.0} ns");
+    {
+        let k = [3u8; 16];
+        let (a, b) = (des::TdesEde2::new(&k.into()), bitsliced_des::TdesEde2::new(&k.into()));
+        let mut x = Array::from([0u8; 8]);
+        println!("one block: des {:.0} ours {:.0}", time(1, || a.encrypt_block(&mut x)), time(1, || b.encrypt_block(&mut x)));
+        println!("14 blocks cbc: des {:.0} ours {:.0}", time(1, || dec(&k, &mut data[..14])), time(1, || bitsliced_des::TdesEde2::new(&k.into()).cbc_decrypt(&[0;8], &mut data[..14])));
+        println!("2048 blocks cbc: des {:.0} ours {:.0}", time(1, || dec(&k, &mut data[..2048])), time(1, || bitsliced_des::TdesEde2::new(&k.into()).cbc_decrypt(&[0;8], &mut data[..2048])));
+    }
     for level in Level::ALL.into_iter().filter(|l| l.available()) {
         let d = time(n, || x924::derive(level, &initial, &registers, w, &mut out));
         let b = time(n, || {

@@ -10,15 +10,15 @@ impl Job for M {
         let mut best = [f64::MAX; 5];
         for _ in 0..2000 {
             let t = Instant::now();
-            let p = Planes::<W>::load(keys.iter());
+            let p = Planes::<W>::load(&keys);
             let t1 = Instant::now();
             let s = p.schedule();
             let t2 = Instant::now();
-            let mut p = Planes::<W>::load(b.iter());
+            let mut p = Planes::<W>::load(&b);
             let t3 = Instant::now();
             p.des(&[(&s, false)]);
             let t4 = Instant::now();
-            p.store(b.iter_mut());
+            p.store(&mut b);
             let t5 = Instant::now();
             drop(s);
             let t6 = Instant::now();

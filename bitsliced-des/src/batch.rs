@@ -24,10 +24,10 @@ impl Job for Des<'_> {
     #[inline(always)]
     fn run<W: Word>(self) {
         for (keys, blocks) in self.0.chunks(W::LANES).zip(self.1.chunks_mut(W::LANES)) {
-            let schedule = Planes::<W>::load(keys.iter()).schedule();
-            let mut p = Planes::<W>::load(blocks.iter());
+            let schedule = Planes::<W>::load(keys).schedule();
+            let mut p = Planes::<W>::load(blocks);
             p.des(&[(&schedule, matches!(self.2, Pass::Decrypt))]);
-            p.store(blocks.iter_mut());
+            p.store(blocks);
         }
     }
 }
@@ -40,14 +40,14 @@ impl Job for Tdes<'_> {
     #[inline(always)]
     fn run<W: Word>(self) {
         for (keys, blocks) in self.0.chunks(W::LANES).zip(self.1.chunks_mut(W::LANES)) {
-            let left = Planes::<W>::load(keys.iter().map(left)).schedule();
-            let right = Planes::<W>::load(keys.iter().map(right)).schedule();
-            let mut p = Planes::<W>::load(blocks.iter());
+            let left = Planes::<W>::load_each(keys.len(), |i| *left(&keys[i])).schedule();
+            let right = Planes::<W>::load_each(keys.len(), |i| *right(&keys[i])).schedule();
+            let mut p = Planes::<W>::load(blocks);
             match self.2 {
                 Pass::Encrypt => p.tdes_encrypt(&left, &right),
                 Pass::Decrypt => p.tdes_decrypt(&left, &right),
             }
-            p.store(blocks.iter_mut());
+            p.store(blocks);
         }
     }
 }
@@ -134,45 +134,84 @@ impl Job for Cbc<'_, '_> {
 
     #[inline(always)]
     fn run<W: Word>(self) {
-        let messages = self.0;
-        let (mut keys, mut cipher, mut plain) = ([[0; 16]; MAX], [[0; 8]; MAX], [[0; 8]; MAX]);
-        // Lanes are filled across the ends of messages; `at` is the next block: message and place in it.
-        let (mut at, mut before) = ((0, 0), [0; 8]);
-        while at.0 < messages.len() {
-            let (begin, mut n) = (at, 0);
-            while n < W::LANES && at.0 < messages.len() {
-                let m = &messages[at.0];
-                let k = (m.data.len() - at.1).min(W::LANES - n);
-                keys[n..n + k].fill(*m.key);
-                cipher[n..n + k].copy_from_slice(&m.data[at.1..at.1 + k]);
-                n += k;
-                at = if at.1 + k == m.data.len() { (at.0 + 1, 0) } else { (at.0, at.1 + k) };
+        for group in self.0.chunks_mut(W::LANES) {
+            let longest = group.iter().map(|m| m.data.len()).max().unwrap_or(0);
+            let total: usize = group.iter().map(|m| m.data.len()).sum();
+            // A message a lane saves a key for each block, but leaves lanes empty where lengths differ.
+            if 4 * total >= 3 * longest * W::LANES {
+                message_a_lane::<W>(group, longest);
+            } else {
+                block_a_lane::<W>(group);
             }
-            if n == 0 {
-                return;
-            }
-            let left = Planes::<W>::load(keys[..n].iter().map(left)).schedule();
-            let right = Planes::<W>::load(keys[..n].iter().map(right)).schedule();
-            let mut p = Planes::<W>::load(cipher[..n].iter());
-            p.tdes_decrypt(&left, &right);
-            p.store(plain[..n].iter_mut());
-            let (mut i, mut to) = (0, begin);
-            while i < n {
-                let m = &mut messages[to.0];
-                let k = (m.data.len() - to.1).min(n - i);
-                for j in 0..k {
-                    let previous = if to.1 + j == 0 { m.iv } else if i + j == 0 { before } else { cipher[i + j - 1] };
-                    let block = u64::from_ne_bytes(plain[i + j]) ^ u64::from_ne_bytes(previous);
-                    m.data[to.1 + j] = block.to_ne_bytes();
-                }
-                i += k;
-                to = if to.1 + k == m.data.len() { (to.0 + 1, 0) } else { (to.0, to.1 + k) };
-            }
-            before = cipher[n - 1];
         }
-        keys.as_flattened_mut().zeroize();
-        plain.as_flattened_mut().zeroize();
     }
+}
+
+/// The first blocks of all messages, then the second ones, and so on.
+#[inline(always)]
+fn message_a_lane<W: Word>(group: &mut [Message<'_>], longest: usize) {
+    let n = group.len();
+    let left = Planes::<W>::load_each(n, |i| *left(group[i].key)).schedule();
+    let right = Planes::<W>::load_each(n, |i| *right(group[i].key)).schedule();
+    let mut before = Planes::<W>::load_each(n, |i| group[i].iv);
+    for at in 0..longest {
+        let mut p = Planes::<W>::load_each(n, |i| group[i].data.get(at).copied().unwrap_or_default());
+        let cipher = p.clone();
+        p.tdes_decrypt(&left, &right);
+        p.xor(&before);
+        before = cipher;
+        p.store_each(n, |i, block| {
+            if let Some(b) = group[i].data.get_mut(at) {
+                *b = block;
+            }
+        });
+    }
+}
+
+/// Lanes are filled with blocks across the ends of messages.
+#[inline(always)]
+fn block_a_lane<W: Word>(messages: &mut [Message<'_>]) {
+    let (mut keys, mut cipher, mut plain) = ([[0; 16]; MAX], [[0; 8]; MAX], [[0; 8]; MAX]);
+    // The next block: message and place in it.
+    let (mut at, mut before) = ((0, 0), [0; 8]);
+    while at.0 < messages.len() {
+        let (begin, mut n) = (at, 0);
+        while n < W::LANES && at.0 < messages.len() {
+            let m = &messages[at.0];
+            let k = (m.data.len() - at.1).min(W::LANES - n);
+            keys[n..n + k].fill(*m.key);
+            cipher[n..n + k].copy_from_slice(&m.data[at.1..at.1 + k]);
+            n += k;
+            at = if at.1 + k == m.data.len() { (at.0 + 1, 0) } else { (at.0, at.1 + k) };
+        }
+        if n == 0 {
+            break;
+        }
+        let left = Planes::<W>::load_each(n, |i| *left(&keys[i])).schedule();
+        let right = Planes::<W>::load_each(n, |i| *right(&keys[i])).schedule();
+        let mut p = Planes::<W>::load(&cipher[..n]);
+        p.tdes_decrypt(&left, &right);
+        p.store(&mut plain[..n]);
+        let (mut i, mut to) = (0, begin);
+        while i < n {
+            let m = &mut messages[to.0];
+            let k = (m.data.len() - to.1).min(n - i);
+            for j in 0..k {
+                let previous = if to.1 + j == 0 { m.iv } else if i + j == 0 { before } else { cipher[i + j - 1] };
+                m.data[to.1 + j] = xor(plain[i + j], previous);
+            }
+            i += k;
+            to = if to.1 + k == m.data.len() { (to.0 + 1, 0) } else { (to.0, to.1 + k) };
+        }
+        before = cipher[n - 1];
+    }
+    keys.as_flattened_mut().zeroize();
+    plain.as_flattened_mut().zeroize();
+}
+
+/// The sum of two blocks.
+pub(crate) fn xor(a: [u8; 8], b: [u8; 8]) -> [u8; 8] {
+    (u64::from_ne_bytes(a) ^ u64::from_ne_bytes(b)).to_ne_bytes()
 }
 
 /// CBC decryption in place of many messages, each under its own two-key TDES key (SP 800-38A, 6.2); blocks of all messages

@@ -100,31 +100,44 @@ mod imp {
 pub struct Planes<W: Word>([W; 64]);
 
 impl<W: Word> Planes<W> {
-    /// Block i goes to lane i; what the lanes without a block hold is not said.
+    /// Lane i gets block i of `blocks`; what the lanes without a block hold is not said.
     ///
     /// # Panics
     /// For more than [`Word::LANES`] blocks.
     #[inline(always)]
     #[must_use]
-    pub fn load<'a>(blocks: impl ExactSizeIterator<Item = &'a [u8; 8]>) -> Self {
+    pub fn load(blocks: &[[u8; 8]]) -> Self {
+        let rows = blocks.chunks_exact(W::LANES / 64);
+        if blocks.len() == 1 || !rows.remainder().is_empty() {
+            return Self::load_each(blocks.len(), |i| blocks[i]);
+        }
         let mut p = Self([W::ZERO; 64]);
-        if blocks.len() == 1 {
+        for (i, row) in rows.enumerate() {
+            p.0[i] = W::from_rows(row);
+        }
+        W::transpose(&mut p.0);
+        p
+    }
+
+    /// Lane i of the first `n` gets block `block(i)`; each is asked for once, in order.
+    ///
+    /// # Panics
+    /// For more than [`Word::LANES`] blocks.
+    #[inline(always)]
+    #[must_use]
+    pub fn load_each(n: usize, mut block: impl FnMut(usize) -> [u8; 8]) -> Self {
+        if n == 1 {
             // A single block needs no transpose: its bits are the planes.
-            return blocks.fold(p, |_, block| Self::splat(block));
+            return Self::splat(&block(0));
         }
-        let per_row = W::LANES / 64;
+        let mut p = Self([W::ZERO; 64]);
         let mut row = [[0; 8]; 8];
-        let (mut filled, mut at) = (0, 0);
-        for block in blocks {
-            row[filled] = *block;
-            filled += 1;
-            if filled == per_row {
-                p.0[at] = W::from_rows(&row);
-                (filled, at) = (0, at + 1);
+        let per_row = W::LANES / 64;
+        for at in 0..n.div_ceil(per_row) {
+            for (k, r) in row[..per_row].iter_mut().enumerate() {
+                let i = at * per_row + k;
+                *r = if i < n { block(i) } else { [0; 8] };
             }
-        }
-        if filled > 0 {
-            row[filled..].fill([0; 8]);
             p.0[at] = W::from_rows(&row);
         }
         row.zeroize();
@@ -144,37 +157,42 @@ impl<W: Word> Planes<W> {
         p
     }
 
-    /// Lane i is written to block i.
+    /// Lane i is written to block i of `blocks`.
     ///
     /// # Panics
     /// For more than [`Word::LANES`] blocks.
     #[inline(always)]
-    pub fn store<'a>(mut self, mut blocks: impl ExactSizeIterator<Item = &'a mut [u8; 8]>) {
-        if blocks.len() == 1 {
-            for block in blocks {
-                let mut x = 0;
-                for i in 0..64 {
-                    x |= (self.0[i].low() & 1) << i;
-                }
-                *block = x.to_le_bytes();
-            }
+    pub fn store(&mut self, blocks: &mut [[u8; 8]]) {
+        let n = blocks.len();
+        let mut rows = blocks.chunks_exact_mut(W::LANES / 64);
+        if n == 1 || n % (W::LANES / 64) != 0 {
+            self.store_each(n, |i, block| blocks[i] = block);
+            return;
+        }
+        W::transpose(&mut self.0);
+        for (i, row) in rows.by_ref().enumerate() {
+            self.0[i].to_rows(row);
+        }
+    }
+
+    /// `block` is given the first `n` lanes, in order. The planes are used up: what is left in them is not said.
+    ///
+    /// # Panics
+    /// For more than [`Word::LANES`] blocks.
+    #[inline(always)]
+    pub fn store_each(&mut self, n: usize, mut block: impl FnMut(usize, [u8; 8])) {
+        if n == 1 {
+            block(0, self.first_two()[0].to_le_bytes());
             return;
         }
         W::transpose(&mut self.0);
         let mut row = [[0; 8]; 8];
-        let mut left = blocks.len();
-        for word in &self.0 {
-            if left == 0 {
-                break;
+        let per_row = W::LANES / 64;
+        for at in 0..n.div_ceil(per_row) {
+            self.0[at].to_rows(&mut row);
+            for (k, r) in row[..per_row.min(n - at * per_row)].iter().enumerate() {
+                block(at * per_row + k, *r);
             }
-            word.to_rows(&mut row);
-            let n = left.min(W::LANES / 64);
-            for r in &row[..n] {
-                if let Some(block) = blocks.next() {
-                    *block = *r;
-                }
-            }
-            left -= n;
         }
         row.zeroize();
     }

@@ -22,11 +22,11 @@ impl Job for Chain<'_> {
     #[inline(always)]
     fn run<W: Word>(self) {
         for blocks in self.1.chunks_mut(W::LANES) {
-            let mut p = Planes::<W>::load(blocks.iter());
+            let mut p = Planes::<W>::load(blocks);
             for (key, decrypt) in self.0 {
                 p.des(&[(&Planes::<W>::splat(&key.to_le_bytes()).schedule(), *decrypt)]);
             }
-            p.store(blocks.iter_mut());
+            p.store(blocks);
         }
     }
 }
@@ -54,7 +54,7 @@ pub(crate) fn cbc_decrypt(level: Level, passes: &[Pass], iv: &[u8; 8], data: &mu
         cipher.copy_from_slice(chunk);
         blocks(level, passes, chunk);
         for (block, c) in chunk.iter_mut().zip(cipher) {
-            *block = (u64::from_ne_bytes(*block) ^ u64::from_ne_bytes(before)).to_ne_bytes();
+            *block = crate::batch::xor(*block, before);
             before = *c;
         }
     }

@@ -116,10 +116,10 @@ impl Job for Derive<'_> {
         let chunks = self.initial.chunks(W::LANES).zip(self.registers.chunks(W::LANES));
         for ((initial, registers), out) in chunks.zip(self.out.chunks_mut(W::LANES)) {
             let mut key = Halves::<W> {
-                left: Planes::load(initial.iter().map(left)),
-                right: Planes::load(initial.iter().map(right)),
+                left: Planes::load_each(initial.len(), |i| *left(&initial[i])),
+                right: Planes::load_each(initial.len(), |i| *right(&initial[i])),
             };
-            let mut register = Planes::<W>::load(registers.iter());
+            let mut register = Planes::<W>::load(registers);
             let mut counter = [W::ZERO; COUNTER_BITS];
             for i in 0..COUNTER_BITS {
                 core::mem::swap(&mut counter[i], &mut register.words()[counter_plane(i)]);
@@ -142,9 +142,8 @@ impl Job for Derive<'_> {
             if self.working.encrypt_under_itself {
                 key.encrypt_under_itself(joined);
             }
-            let Halves { left, right } = key;
-            left.store(out.iter_mut().map(|k| &mut k.as_chunks_mut().0[0]));
-            right.store(out.iter_mut().map(|k| &mut k.as_chunks_mut().0[1]));
+            key.left.store_each(out.len(), |i, half| out[i].as_chunks_mut().0[0] = half);
+            key.right.store_each(out.len(), |i, half| out[i].as_chunks_mut().0[1] = half);
         }
     }
 }

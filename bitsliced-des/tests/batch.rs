@@ -1,7 +1,7 @@
 //! Every level and every ragged length against the `des` crate.
 
 use bitsliced_des::{batch, lanes::Level, x924};
-use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
+use cipher::{Array, BlockCipherEncrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use proptest::prelude::*;
 
 fn levels() -> impl Iterator<Item = Level> {

@@ -106,8 +106,9 @@ pub(crate) fn shrink(start: Circuit, n: usize, mode: Mode, rounds: u64, rng: &mu
                 (best, when) = (cur.clone(), k);
             }
         }
-        let limit = cur.gates.len().min(best.gates.len() + 1);
-        if let Some(next) = kwan::rebuild(&cur, n, rng.below(4), limit, mode, rng) {
+        let room = [0, 0, 0, 1, 1, 2][rng.below(6)];
+        let limit = cur.gates.len().max(best.gates.len() + room).min(best.gates.len() + 2);
+        if let Some(next) = kwan::rebuild(&cur, n, limit, mode, rng) {
             cur = next;
             if cur.gates.len() < best.gates.len() {
                 (best, when) = (cur.clone(), k);
@@ -117,6 +118,10 @@ pub(crate) fn shrink(start: Circuit, n: usize, mode: Mode, rounds: u64, rng: &mu
         if k % 64 == 63 && cur.gates.len() > best.gates.len() {
             cur = best.clone();
         }
+    }
+    // A circuit as small as the best but another one: the next run goes on from there.
+    if cur.gates.len() == best.gates.len() {
+        best = cur;
     }
     (best, when)
 }

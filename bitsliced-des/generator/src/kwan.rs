@@ -50,17 +50,43 @@ pub(crate) fn start(n: usize, mode: Mode, rng: &mut Rng) -> Option<Circuit> {
     Some(Circuit::sorted(&st.gates, &outs))
 }
 
-/// The circuit with output `o` of S-box `n` built anew from the gates the other outputs need, with at most `limit` gates.
-pub(crate) fn rebuild(c: &Circuit, n: usize, o: usize, limit: usize, mode: Mode, rng: &mut Rng) -> Option<Circuit> {
-    let mut outs = c.outs.clone();
-    outs.remove(o);
-    let rest = Circuit::sorted(&c.gates, &outs);
+/// The circuit with some outputs of S-box `n` built anew from the gates the other outputs need, with at most `limit` gates.
+pub(crate) fn rebuild(c: &Circuit, n: usize, limit: usize, mode: Mode, rng: &mut Rng) -> Option<Circuit> {
+    let mut order = [0usize, 1, 2, 3];
+    rng.shuffle(&mut order);
+    // One output mostly, two often, three at times.
+    let anew = [1, 1, 1, 2, 2, 3][rng.below(6)];
+    let kept: Vec<u8> = order[anew..].iter().map(|o| c.outs[*o]).collect();
+    let rest = Circuit::sorted(&c.gates, &kept);
+    let mut outs = [0; 4];
+    for (o, s) in order[anew..].iter().zip(&rest.outs) {
+        outs[*o] = *s;
+    }
     let mut st = State { v: rest.values(), gates: rest.gates };
-    let goal = Goal { want: sbox::outputs(n)[o], care: u64::MAX };
-    let s = Search { mode, rng, fuel: FUEL }.build(&mut st, goal, 0b11_1111, limit)?;
-    let mut outs = rest.outs;
-    outs.insert(o, s);
+    for o in &order[..anew] {
+        let goal = Goal { want: sbox::outputs(n)[*o], care: u64::MAX };
+        outs[*o] = Search { mode, rng, fuel: FUEL }.build(&mut st, goal, 0b11_1111, limit)?;
+    }
     Some(Circuit::sorted(&st.gates, &outs))
+}
+
+/// The same circuit without selects, each made of three gates.
+pub(crate) fn without_selects(c: &Circuit) -> Circuit {
+    let mut gates = Vec::new();
+    let mut at: Vec<u8> = (0..BASE as u8).collect();
+    for g in &c.gates {
+        let moved = g.map(|o| at[usize::from(o)]);
+        if let Gate::Mux(s, a, b) = moved {
+            gates.push(Gate::Xor(a, b));
+            gates.push(Gate::And(s, (BASE + gates.len() - 1) as u8));
+            gates.push(Gate::Xor(b, (BASE + gates.len() - 1) as u8));
+        } else {
+            gates.push(moved);
+        }
+        at.push((BASE + gates.len() - 1) as u8);
+    }
+    let outs: Vec<u8> = c.outs.iter().map(|o| at[usize::from(*o)]).collect();
+    Circuit::sorted(&gates, &outs)
 }
 
 /// A gate of which one operand is a known signal: what the other has to be.
@@ -261,7 +287,7 @@ impl Search<'_> {
             }
         }
         pairs.sort_by_key(|p| p.0.count_ones());
-        for (care, d, e) in pairs.into_iter().take(6) {
+        for (care, d, e) in pairs.into_iter().take(10) {
             let (p, q) = (st.v[usize::from(d)], st.v[usize::from(e)]);
             for turn in 0..8u64 {
                 // In each of the four cells the table below may be the goal or its inverse; one cell is fixed.
