@@ -107,16 +107,7 @@ impl<W: Word> Planes<W> {
     #[inline(always)]
     #[must_use]
     pub fn load(blocks: &[[u8; 8]]) -> Self {
-        let rows = blocks.chunks_exact(W::LANES / 64);
-        if blocks.len() == 1 || !rows.remainder().is_empty() {
-            return Self::load_each(blocks.len(), |i| blocks[i]);
-        }
-        let mut p = Self([W::ZERO; 64]);
-        for (i, row) in rows.enumerate() {
-            p.0[i] = W::from_rows(row);
-        }
-        W::transpose(&mut p.0);
-        p
+        Self::load_each(blocks.len(), |i| blocks[i])
     }
 
     /// Lane i of the first `n` gets block `block(i)`; each is asked for once, in order.
@@ -131,16 +122,9 @@ impl<W: Word> Planes<W> {
             return Self::splat(&block(0));
         }
         let mut p = Self([W::ZERO; 64]);
-        let mut row = [[0; 8]; 8];
-        let per_row = W::LANES / 64;
-        for at in 0..n.div_ceil(per_row) {
-            for (k, r) in row[..per_row].iter_mut().enumerate() {
-                let i = at * per_row + k;
-                *r = if i < n { block(i) } else { [0; 8] };
-            }
-            p.0[at] = W::from_rows(&row);
+        for i in 0..n {
+            W::put(&mut p.0, i, block(i));
         }
-        row.zeroize();
         W::transpose(&mut p.0);
         p
     }
@@ -163,16 +147,7 @@ impl<W: Word> Planes<W> {
     /// For more than [`Word::LANES`] blocks.
     #[inline(always)]
     pub fn store(&mut self, blocks: &mut [[u8; 8]]) {
-        let n = blocks.len();
-        let mut rows = blocks.chunks_exact_mut(W::LANES / 64);
-        if n == 1 || n % (W::LANES / 64) != 0 {
-            self.store_each(n, |i, block| blocks[i] = block);
-            return;
-        }
-        W::transpose(&mut self.0);
-        for (i, row) in rows.by_ref().enumerate() {
-            self.0[i].to_rows(row);
-        }
+        self.store_each(blocks.len(), |i, block| blocks[i] = block);
     }
 
     /// `block` is given the first `n` lanes, in order. The planes are used up: what is left in them is not said.
@@ -186,15 +161,9 @@ impl<W: Word> Planes<W> {
             return;
         }
         W::transpose(&mut self.0);
-        let mut row = [[0; 8]; 8];
-        let per_row = W::LANES / 64;
-        for at in 0..n.div_ceil(per_row) {
-            self.0[at].to_rows(&mut row);
-            for (k, r) in row[..per_row.min(n - at * per_row)].iter().enumerate() {
-                block(at * per_row + k, *r);
-            }
+        for i in 0..n {
+            block(i, W::get(&self.0, i));
         }
-        row.zeroize();
     }
 
     /// The planes; plane 8k + b is bit b (lowest first) of byte k.

@@ -45,13 +45,12 @@ impl Word for Pair {
         Self([element; 2])
     }
     #[inline(always)]
-    fn from_rows(rows: &[[u8; 8]]) -> Self {
-        Self([u64::from_le_bytes(rows[0]), u64::from_le_bytes(rows[1])])
+    fn put(words: &mut [Self; 64], i: usize, block: [u8; 8]) {
+        words[i / 2].0[i % 2] = u64::from_le_bytes(block);
     }
     #[inline(always)]
-    fn to_rows(self, rows: &mut [[u8; 8]]) {
-        rows[0] = self.0[0].to_le_bytes();
-        rows[1] = self.0[1].to_le_bytes();
+    fn get(words: &[Self; 64], i: usize) -> [u8; 8] {
+        words[i / 2].0[i % 2].to_le_bytes()
     }
     #[inline(always)]
     fn low(self) -> u64 {

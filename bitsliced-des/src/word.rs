@@ -73,10 +73,10 @@ pub trait Word: Copy + Send + Sync + Zeroize + sealed::Sealed + 'static {
     /// The same 64 bits in every element.
     fn splat(element: u64) -> Self;
 
-    /// Element e is block e, first byte lowest; there are LANES / 64 of them.
-    fn from_rows(rows: &[[u8; 8]]) -> Self;
-    /// The inverse of [`Word::from_rows`].
-    fn to_rows(self, rows: &mut [[u8; 8]]);
+    /// Of a word the elements: block i of the words, taken as one run of blocks, becomes `block`, first byte lowest.
+    fn put(words: &mut [Self; 64], i: usize, block: [u8; 8]);
+    /// The inverse of [`Word::put`].
+    fn get(words: &[Self; 64], i: usize) -> [u8; 8];
     /// The first element.
     fn low(self) -> u64;
     /// Whether any bit is set. Only for what is public.
@@ -132,12 +132,12 @@ impl Word for u64 {
         element
     }
     #[inline(always)]
-    fn from_rows(rows: &[[u8; 8]]) -> Self {
-        Self::from_le_bytes(rows[0])
+    fn put(words: &mut [Self; 64], i: usize, block: [u8; 8]) {
+        words[i] = Self::from_le_bytes(block);
     }
     #[inline(always)]
-    fn to_rows(self, rows: &mut [[u8; 8]]) {
-        rows[0] = self.to_le_bytes();
+    fn get(words: &[Self; 64], i: usize) -> [u8; 8] {
+        words[i].to_le_bytes()
     }
     #[inline(always)]
     fn low(self) -> u64 {

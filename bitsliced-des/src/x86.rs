@@ -5,12 +5,9 @@
 #![allow(unsafe_code, reason = "CPU intrinsics")]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, __m512i, _mm_and_si128, _mm_andnot_si128, _mm_loadu_si128, _mm_or_si128, _mm_sll_epi64,
-    _mm_set_epi64x, _mm_srl_epi64, _mm_storeu_si128, _mm_xor_si128, _mm256_and_si256, _mm256_andnot_si256,
-    _mm256_loadu_si256, _mm256_or_si256, _mm256_set1_epi64x, _mm256_sll_epi64, _mm256_srl_epi64, _mm256_storeu_si256,
-    _mm256_ternarylogic_epi64, _mm256_xor_si256, _mm512_and_si512, _mm512_andnot_si512, _mm512_loadu_si512,
-    _mm512_or_si512, _mm512_set1_epi64, _mm512_sll_epi64, _mm512_srl_epi64, _mm512_storeu_si512,
-    _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    __m128i, __m256i, __m512i, _mm_and_si128, _mm_andnot_si128, _mm_or_si128, _mm_sll_epi64,
+    _mm_set_epi64x, _mm_srl_epi64, _mm_xor_si128, _mm256_and_si256, _mm256_andnot_si256,
+    _mm256_or_si256, _mm256_set1_epi64x, _mm256_sll_epi64, _mm256_srl_epi64, _mm256_ternarylogic_epi64, _mm256_xor_si256, _mm512_and_si512, _mm512_andnot_si512, _mm512_or_si512, _mm512_set1_epi64, _mm512_sll_epi64, _mm512_srl_epi64, _mm512_ternarylogic_epi64, _mm512_xor_si512,
 };
 
 use crate::lanes::{Job, Level};
@@ -61,8 +58,7 @@ fn run_avx512<J: Job>(job: J) -> J::Output {
 
 macro_rules! word {
     ($doc:literal, $name:ident, $vector:ty, $elements:literal, $features:literal, $gates:expr,
-     $and:ident, $or:ident, $xor:ident, $andnot:ident, $shl:ident, $shr:ident, $load:ident, $store:ident,
-     $splat:expr $(, $ternary:ident)?) => {
+     $and:ident, $or:ident, $xor:ident, $andnot:ident, $shl:ident, $shr:ident, $splat:expr $(, $ternary:ident)?) => {
         #[doc = $doc]
         #[derive(Clone, Copy)]
         #[repr(transparent)]
@@ -139,28 +135,28 @@ macro_rules! word {
                 Self(unsafe { $splat(element.cast_signed()) })
             }
             #[inline(always)]
-            fn from_rows(rows: &[[u8; 8]]) -> Self {
-                let rows = &rows[..$elements];
-                // SAFETY: the feature is there, and the slice is as long as the vector; the load needs no alignment.
-                Self(unsafe { $load(rows.as_ptr().cast()) })
+            fn put(words: &mut [Self; 64], i: usize, block: [u8; 8]) {
+                assert!(i < Self::LANES, "a lane");
+                // SAFETY: the words are 64 times $elements runs of eight bytes, and i is below that.
+                unsafe { words.as_mut_ptr().cast::<[u8; 8]>().add(i).write(block) }
             }
             #[inline(always)]
-            fn to_rows(self, rows: &mut [[u8; 8]]) {
-                let rows = &mut rows[..$elements];
-                // SAFETY: the feature is there, and the slice is as long as the vector; the store needs no alignment.
-                unsafe { $store(rows.as_mut_ptr().cast(), self.0) }
+            fn get(words: &[Self; 64], i: usize) -> [u8; 8] {
+                assert!(i < Self::LANES, "a lane");
+                // SAFETY: as in `put`; every byte of a vector is initialised.
+                unsafe { words.as_ptr().cast::<[u8; 8]>().add(i).read() }
             }
             #[inline(always)]
             fn low(self) -> u64 {
-                let mut rows = [[0; 8]; $elements];
-                self.to_rows(&mut rows);
-                u64::from_le_bytes(rows[0])
+                // SAFETY: the vector and the array are of one size, and every bit pattern is an array.
+                let x = unsafe { core::mem::transmute::<$vector, [u64; $elements]>(self.0) };
+                x[0]
             }
             #[inline(always)]
             fn any(self) -> bool {
-                let mut rows = [[0; 8]; $elements];
-                self.to_rows(&mut rows);
-                rows != [[0; 8]; $elements]
+                // SAFETY: as in `low`.
+                let x = unsafe { core::mem::transmute::<$vector, [u64; $elements]>(self.0) };
+                x != [0; $elements]
             }
             #[inline(always)]
             fn transpose(rows: &mut [Self; 64]) {
@@ -189,21 +185,21 @@ macro_rules! word {
 word!(
     "SSE2, which every x86-64 has.", Bits128, __m128i, 2, "sse2", Gates::Two,
     _mm_and_si128, _mm_or_si128, _mm_xor_si128, _mm_andnot_si128, _mm_sll_epi64, _mm_srl_epi64,
-    _mm_loadu_si128, _mm_storeu_si128, |x| _mm_set_epi64x(x, x)
+    |x| _mm_set_epi64x(x, x)
 );
 word!(
     "AVX2.", Bits256, __m256i, 4, "avx2", Gates::Two,
     _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, _mm256_andnot_si256, _mm256_sll_epi64, _mm256_srl_epi64,
-    _mm256_loadu_si256, _mm256_storeu_si256, _mm256_set1_epi64x
+    _mm256_set1_epi64x
 );
 word!(
     "AVX-512VL: half the width, three instructions a cycle, and ternary logic.",
     Ternary256, __m256i, 4, "avx512f,avx512vl", Gates::Three,
     _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, _mm256_andnot_si256, _mm256_sll_epi64, _mm256_srl_epi64,
-    _mm256_loadu_si256, _mm256_storeu_si256, _mm256_set1_epi64x, _mm256_ternarylogic_epi64
+    _mm256_set1_epi64x, _mm256_ternarylogic_epi64
 );
 word!(
     "AVX-512.", Bits512, __m512i, 8, "avx512f,avx512vl", Gates::Three,
     _mm512_and_si512, _mm512_or_si512, _mm512_xor_si512, _mm512_andnot_si512, _mm512_sll_epi64, _mm512_srl_epi64,
-    _mm512_loadu_si512, _mm512_storeu_si512, _mm512_set1_epi64, _mm512_ternarylogic_epi64
+    _mm512_set1_epi64, _mm512_ternarylogic_epi64
 );
