@@ -3,8 +3,6 @@
 //!
 //! Write the work once as a [`Job`], generic over [`Word`], and let [`dispatch`] run it at the width of the machine.
 
-use zeroize::Zeroize;
-
 pub use crate::rounds::Schedule;
 pub use crate::word::{Gates, Word};
 use crate::rounds;
@@ -100,6 +98,27 @@ mod imp {
 pub struct Planes<W: Word>([W; 64]);
 
 impl<W: Word> Planes<W> {
+    /// All lanes zero.
+    pub(crate) const ZERO: Self = Self([W::ZERO; 64]);
+
+    /// Before the transpose: block `i`.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, i: usize, block: [u8; 8]) {
+        W::put(&mut self.0, i, block);
+    }
+
+    /// After the transpose back: block `i`.
+    #[inline(always)]
+    pub(crate) fn get(&self, i: usize) -> [u8; 8] {
+        W::get(&self.0, i)
+    }
+
+    /// Blocks to planes, or planes to blocks.
+    #[inline(always)]
+    pub(crate) fn transpose(&mut self) {
+        W::transpose(&mut self.0);
+    }
+
     /// Lane i gets block i of `blocks`; what the lanes without a block hold is not said.
     ///
     /// # Panics
@@ -284,6 +303,6 @@ impl<W: Word> Clone for Planes<W> {
 impl<W: Word> Drop for Planes<W> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.0.zeroize();
+        W::wipe(&mut self.0);
     }
 }

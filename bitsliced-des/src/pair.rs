@@ -60,6 +60,10 @@ impl Word for Pair {
     fn any(self) -> bool {
         self.0 != [0; 2]
     }
+    #[inline(always)]
+    fn wipe(words: &mut [Self]) {
+        zeroize::Zeroize::zeroize(words);
+    }
     #[inline(never)]
     fn transpose(rows: &mut [Self; 64]) {
         crate::transpose::transpose(rows);

@@ -1,7 +1,5 @@
 //! The sixteen rounds (FIPS 46-3) on words: the permutations are names of words and cost nothing, the S-boxes are circuits.
 
-use zeroize::Zeroize;
-
 use crate::circuits::{gates, lut, mux};
 use crate::word::{Gates, Word};
 
@@ -81,8 +79,8 @@ impl<W: Word> Schedule<W> {
 
 impl<W: Word> Drop for Schedule<W> {
     fn drop(&mut self) {
-        self.c.zeroize();
-        self.d.zeroize();
+        W::wipe(&mut self.c);
+        W::wipe(&mut self.d);
     }
 }
 
@@ -171,6 +169,6 @@ pub(crate) fn chain<W: Word>(planes: &mut [W; 64], passes: &[(&Schedule<W>, bool
         planes[IP[i]] = l[i];
         planes[IP[32 + i]] = r[i];
     }
-    l.zeroize();
-    r.zeroize();
+    W::wipe(l);
+    W::wipe(r);
 }

@@ -21,7 +21,7 @@ pub(crate) mod sealed {
 /// A word of [`Word::LANES`] lanes, one bit each. Sealed; [`crate::lanes::dispatch`] hands one out.
 #[expect(clippy::return_self_not_must_use, reason = "gates are always used, and the attribute would be on each")]
 #[expect(clippy::must_use_candidate, reason = "the same")]
-pub trait Word: Copy + Send + Sync + Zeroize + sealed::Sealed + 'static {
+pub trait Word: Copy + Send + Sync + sealed::Sealed + 'static {
     /// Bits in a word; a multiple of 64.
     const LANES: usize;
     /// The circuits to use.
@@ -89,6 +89,8 @@ pub trait Word: Copy + Send + Sync + Zeroize + sealed::Sealed + 'static {
         (low.xor(t.shl::<N>()), high.xor(t))
     }
 
+    /// Zeros that no compiler leaves out.
+    fn wipe(words: &mut [Self]);
     /// The 64×64 bit transpose in each element.
     fn transpose(rows: &mut [Self; 64]);
     /// Sixteen rounds; see [`crate::rounds`].
@@ -146,6 +148,10 @@ impl Word for u64 {
     #[inline(always)]
     fn any(self) -> bool {
         self != 0
+    }
+    #[inline(always)]
+    fn wipe(words: &mut [Self]) {
+        words.zeroize();
     }
     #[inline(never)]
     fn transpose(rows: &mut [Self; 64]) {

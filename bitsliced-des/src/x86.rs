@@ -66,15 +66,6 @@ macro_rules! word {
 
         impl Sealed for $name {}
 
-        impl Default for $name {
-            #[inline(always)]
-            fn default() -> Self {
-                Self::ZERO
-            }
-        }
-
-        impl zeroize::DefaultIsZeroes for $name {}
-
         // SAFETY of every block below: a value exists, or the type is named, only where `run` has found the feature.
         impl Word for $name {
             const LANES: usize = 64 * $elements;
@@ -157,6 +148,19 @@ macro_rules! word {
                 // SAFETY: as in `low`.
                 let x = unsafe { core::mem::transmute::<$vector, [u64; $elements]>(self.0) };
                 x != [0; $elements]
+            }
+            #[inline(always)]
+            fn wipe(words: &mut [Self]) {
+                #[target_feature(enable = $features)]
+                fn compiled(words: &mut [$name]) {
+                    for w in words {
+                        // SAFETY: a valid, aligned place, as it comes from a reference.
+                        unsafe { core::ptr::write_volatile(w, <$name>::ZERO) }
+                    }
+                    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+                }
+                // SAFETY: the feature is there.
+                unsafe { compiled(words) }
             }
             #[inline(always)]
             fn transpose(rows: &mut [Self; 64]) {
