@@ -3,8 +3,8 @@
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::few;
-use crate::single;
 use crate::lanes::{Job, Level, Planes, Word, dispatch};
+use crate::single;
 
 /// The most lanes of any level.
 const MAX: usize = 512;
@@ -71,7 +71,9 @@ pub(crate) fn right(key: &[u8; 16]) -> &[u8; 8] {
 pub fn des_encrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
     assert_eq!(keys.len(), blocks.len(), "one key for each block");
     if few::suits(level, blocks.len()) {
-        few::each_pair(level, blocks, |at, run| run(&*Zeroizing::new([(at.map(|i| u64::from_le_bytes(keys[i])), false)])));
+        few::each_pair(level, blocks, |at, run| {
+            run(&*Zeroizing::new([(at.map(|i| u64::from_le_bytes(keys[i])), false)]))
+        });
         return;
     }
     dispatch(level, Des(keys, blocks, Pass::Encrypt));
@@ -84,7 +86,9 @@ pub fn des_encrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
 pub fn des_decrypt(level: Level, keys: &[[u8; 8]], blocks: &mut [[u8; 8]]) {
     assert_eq!(keys.len(), blocks.len(), "one key for each block");
     if few::suits(level, blocks.len()) {
-        few::each_pair(level, blocks, |at, run| run(&*Zeroizing::new([(at.map(|i| u64::from_le_bytes(keys[i])), true)])));
+        few::each_pair(level, blocks, |at, run| {
+            run(&*Zeroizing::new([(at.map(|i| u64::from_le_bytes(keys[i])), true)]))
+        });
         return;
     }
     dispatch(level, Des(keys, blocks, Pass::Decrypt));
@@ -208,7 +212,13 @@ fn block_a_lane<W: Word>(messages: &mut [Message<'_>]) {
             let m = &mut messages[to.0];
             let k = (m.data.len() - to.1).min(n - i);
             for j in 0..k {
-                let previous = if to.1 + j == 0 { m.iv } else if i + j == 0 { before } else { cipher[i + j - 1] };
+                let previous = if to.1 + j == 0 {
+                    m.iv
+                } else if i + j == 0 {
+                    before
+                } else {
+                    cipher[i + j - 1]
+                };
                 m.data[to.1 + j] = xor(plain[i + j], previous);
             }
             i += k;

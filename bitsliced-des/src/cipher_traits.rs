@@ -3,9 +3,9 @@
 use core::fmt;
 
 use cipher::{
-    AlgorithmName, Array, Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend,
-    BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut, InOutBuf, Key, KeyInit, KeySizeUser, ParBlocks,
-    ParBlocksSizeUser,
+    AlgorithmName, Array, Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt,
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut, InOutBuf, Key, KeyInit,
+    KeySizeUser, ParBlocks, ParBlocksSizeUser,
     consts::{U8, U16, U24, U64},
     typenum::Unsigned,
 };

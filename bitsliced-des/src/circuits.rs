@@ -1066,4 +1066,3 @@ pub(crate) mod lut {
         [g21, g22, g18, g23]
     }
 }
-

@@ -49,7 +49,11 @@ pub(crate) fn des(level: Level, blocks: [u64; 2], passes: &[Pass]) -> [u64; 2] {
 }
 
 /// All blocks, two at a time, under what `passes` says for the two.
-pub(crate) fn each_pair(level: Level, blocks: &mut [[u8; 8]], mut passes: impl FnMut([usize; 2], &mut dyn FnMut(&[Pass]))) {
+pub(crate) fn each_pair(
+    level: Level,
+    blocks: &mut [[u8; 8]],
+    mut passes: impl FnMut([usize; 2], &mut dyn FnMut(&[Pass])),
+) {
     let n = blocks.len();
     for i in (0..n).step_by(2) {
         let at = [i, if i + 1 < n { i + 1 } else { i }];

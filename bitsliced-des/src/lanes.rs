@@ -3,9 +3,9 @@
 //!
 //! Write the work once as a [`Job`], generic over [`Word`], and let [`dispatch`] run it at the width of the machine.
 
+use crate::rounds;
 pub use crate::rounds::Schedule;
 pub use crate::word::{Gates, Word};
-use crate::rounds;
 
 /// How wide the words are. Every level gives the same results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,11 +4,13 @@
 //! The S-boxes are multiplexers: a byte chooses among the 64 values of its output bit by the six input bits, as masks. Every
 //! value takes part in every round, no address or branch depends on a key or a block, and each permutation (E, P, PC-1, PC-2
 //! and the rotations) is a byte permutation by a constant.
-#![allow(unsafe_code, reason = "CPU intrinsics")]
+#![expect(unsafe_code, reason = "CPU intrinsics")]
+#![expect(clippy::cast_possible_truncation, reason = "places of bits are below 128, in constants")]
 
 use core::arch::x86_64::{
-    __m512i, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_movm_epi8, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
-    _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    __m512i, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_movm_epi8, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_ternarylogic_epi64,
+    _mm512_xor_si512,
 };
 
 use crate::rounds::{IP, P, PC1, PC2, ROTATIONS, plane};

@@ -1,4 +1,5 @@
 //! The sixteen rounds (FIPS 46-3) on words: the permutations are names of words and cost nothing, the S-boxes are circuits.
+#![expect(clippy::cast_possible_truncation, reason = "numbers of bits are at most 64, in constants")]
 
 use crate::circuits::{gates, lut, mux};
 use crate::word::{Gates, Word};
@@ -11,19 +12,20 @@ pub(crate) const fn plane(n: u8) -> usize {
 
 /// Permuted choice 1.
 pub(crate) const PC1: [u8; 56] = [
-    57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44, 36, 63, 55, 47,
-    39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20, 12, 4,
+    57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44, 36, 63, 55,
+    47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20, 12, 4,
 ];
 
 /// Permuted choice 2.
 pub(crate) const PC2: [u8; 48] = [
-    14, 17, 11, 24, 1, 5, 3, 28, 15, 6, 21, 10, 23, 19, 12, 4, 26, 8, 16, 7, 27, 20, 13, 2, 41, 52, 31, 37, 47, 55, 30, 40,
-    51, 45, 33, 48, 44, 49, 39, 56, 34, 53, 46, 42, 50, 36, 29, 32,
+    14, 17, 11, 24, 1, 5, 3, 28, 15, 6, 21, 10, 23, 19, 12, 4, 26, 8, 16, 7, 27, 20, 13, 2, 41, 52, 31, 37, 47, 55, 30,
+    40, 51, 45, 33, 48, 44, 49, 39, 56, 34, 53, 46, 42, 50, 36, 29, 32,
 ];
 
 /// The permutation P.
 pub(crate) const P: [u8; 32] = [
-    16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10, 2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6, 22, 11, 4, 25,
+    16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10, 2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6, 22, 11, 4,
+    25,
 ];
 
 /// How far C and D are rotated in each round.
@@ -131,7 +133,9 @@ fn part<W: Word, const N: usize>(l: &mut [W; 32], r: &[W; 32], c: &[W; 28], d: &
 
 #[inline(always)]
 fn round<W: Word>(l: &mut [W; 32], r: &[W; 32], schedule: &Schedule<W>, rotation: usize) {
-    let (Some(c), Some(d)) = (schedule.c[rotation..].first_chunk(), schedule.d[rotation..].first_chunk()) else { return };
+    let (Some(c), Some(d)) = (schedule.c[rotation..].first_chunk(), schedule.d[rotation..].first_chunk()) else {
+        return;
+    };
     part::<W, 0>(l, r, c, d);
     part::<W, 1>(l, r, c, d);
     part::<W, 2>(l, r, c, d);

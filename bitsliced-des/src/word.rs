@@ -20,7 +20,6 @@ pub(crate) mod sealed {
 
 /// A word of [`Word::LANES`] lanes, one bit each. Sealed; [`crate::lanes::dispatch`] hands one out.
 #[expect(clippy::return_self_not_must_use, reason = "gates are always used, and the attribute would be on each")]
-#[expect(clippy::must_use_candidate, reason = "the same")]
 pub trait Word: Copy + Send + Sync + sealed::Sealed + 'static {
     /// Bits in a word; a multiple of 64.
     const LANES: usize;

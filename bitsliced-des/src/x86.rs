@@ -2,12 +2,14 @@
 //! feature, and the entry into functions compiled for a feature, which [`run`] makes only after the check for it.
 //!
 //! A value of one of these types is proof of its feature: the types are private, and only [`run`] names them.
-#![allow(unsafe_code, reason = "CPU intrinsics")]
+#![expect(unsafe_code, reason = "CPU intrinsics")]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, __m512i, _mm_and_si128, _mm_andnot_si128, _mm_or_si128, _mm_sll_epi64,
-    _mm_set_epi64x, _mm_srl_epi64, _mm_xor_si128, _mm256_and_si256, _mm256_andnot_si256,
-    _mm256_or_si256, _mm256_set1_epi64x, _mm256_sll_epi64, _mm256_srl_epi64, _mm256_ternarylogic_epi64, _mm256_xor_si256, _mm512_and_si512, _mm512_andnot_si512, _mm512_or_si512, _mm512_set1_epi64, _mm512_sll_epi64, _mm512_srl_epi64, _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    __m128i, __m256i, __m512i, _mm_and_si128, _mm_andnot_si128, _mm_or_si128, _mm_set_epi64x, _mm_sll_epi64,
+    _mm_srl_epi64, _mm_xor_si128, _mm256_and_si256, _mm256_andnot_si256, _mm256_or_si256, _mm256_set1_epi64x,
+    _mm256_sll_epi64, _mm256_srl_epi64, _mm256_ternarylogic_epi64, _mm256_xor_si256, _mm512_and_si512,
+    _mm512_andnot_si512, _mm512_or_si512, _mm512_set1_epi64, _mm512_sll_epi64, _mm512_srl_epi64,
+    _mm512_ternarylogic_epi64, _mm512_xor_si512,
 };
 
 use crate::lanes::{Job, Level};
@@ -187,23 +189,64 @@ macro_rules! word {
 }
 
 word!(
-    "SSE2, which every x86-64 has.", Bits128, __m128i, 2, "sse2", Gates::Two,
-    _mm_and_si128, _mm_or_si128, _mm_xor_si128, _mm_andnot_si128, _mm_sll_epi64, _mm_srl_epi64,
+    "SSE2, which every x86-64 has.",
+    Bits128,
+    __m128i,
+    2,
+    "sse2",
+    Gates::Two,
+    _mm_and_si128,
+    _mm_or_si128,
+    _mm_xor_si128,
+    _mm_andnot_si128,
+    _mm_sll_epi64,
+    _mm_srl_epi64,
     |x| _mm_set_epi64x(x, x)
 );
 word!(
-    "AVX2.", Bits256, __m256i, 4, "avx2", Gates::Two,
-    _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, _mm256_andnot_si256, _mm256_sll_epi64, _mm256_srl_epi64,
+    "AVX2.",
+    Bits256,
+    __m256i,
+    4,
+    "avx2",
+    Gates::Two,
+    _mm256_and_si256,
+    _mm256_or_si256,
+    _mm256_xor_si256,
+    _mm256_andnot_si256,
+    _mm256_sll_epi64,
+    _mm256_srl_epi64,
     _mm256_set1_epi64x
 );
 word!(
     "AVX-512VL: half the width, three instructions a cycle, and ternary logic.",
-    Ternary256, __m256i, 4, "avx512f,avx512vl", Gates::Three,
-    _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, _mm256_andnot_si256, _mm256_sll_epi64, _mm256_srl_epi64,
-    _mm256_set1_epi64x, _mm256_ternarylogic_epi64
+    Ternary256,
+    __m256i,
+    4,
+    "avx512f,avx512vl",
+    Gates::Three,
+    _mm256_and_si256,
+    _mm256_or_si256,
+    _mm256_xor_si256,
+    _mm256_andnot_si256,
+    _mm256_sll_epi64,
+    _mm256_srl_epi64,
+    _mm256_set1_epi64x,
+    _mm256_ternarylogic_epi64
 );
 word!(
-    "AVX-512.", Bits512, __m512i, 8, "avx512f,avx512vl", Gates::Three,
-    _mm512_and_si512, _mm512_or_si512, _mm512_xor_si512, _mm512_andnot_si512, _mm512_sll_epi64, _mm512_srl_epi64,
-    _mm512_set1_epi64, _mm512_ternarylogic_epi64
+    "AVX-512.",
+    Bits512,
+    __m512i,
+    8,
+    "avx512f,avx512vl",
+    Gates::Three,
+    _mm512_and_si512,
+    _mm512_or_si512,
+    _mm512_xor_si512,
+    _mm512_andnot_si512,
+    _mm512_sll_epi64,
+    _mm512_srl_epi64,
+    _mm512_set1_epi64,
+    _mm512_ternarylogic_epi64
 );

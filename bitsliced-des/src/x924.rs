@@ -121,8 +121,8 @@ impl Job for Derive<'_> {
             };
             let mut register = Planes::<W>::load(registers);
             let mut counter = [W::ZERO; COUNTER_BITS];
-            for i in 0..COUNTER_BITS {
-                core::mem::swap(&mut counter[i], &mut register.words()[counter_plane(i)]);
+            for (i, bit) in counter.iter_mut().enumerate() {
+                core::mem::swap(bit, &mut register.words()[counter_plane(i)]);
             }
             let joined = initial.len() <= W::LANES / 2;
             // How many steps there are follows from the counters, which are public.

@@ -1,4 +1,5 @@
 //! Every level and every ragged length against the `des` crate.
+#![expect(clippy::unwrap_used, reason = "lengths are right")]
 
 use bitsliced_des::{batch, lanes::Level, x924};
 use cipher::{Array, BlockCipherEncrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
@@ -37,8 +38,8 @@ fn oracle_derive(initial: &[u8; 16], register: &[u8; 8], working: x924::Working)
         key[..8].copy_from_slice(&l);
         key[8..].copy_from_slice(&r);
     }
-    for i in 0..16 {
-        key[i] ^= working.variant[i % 8];
+    for (i, k) in key.iter_mut().enumerate() {
+        *k ^= working.variant[i % 8];
     }
     if working.encrypt_under_itself {
         let c = des::TdesEde2::new_from_slice(&key).unwrap();
@@ -115,14 +116,11 @@ fn derivation() {
 /// Messages of these lengths in blocks.
 fn check_cbc(level: Level, lengths: &[usize], seed: u64) {
     let (keys, ivs) = (bytes::<16>(seed, lengths.len()), bytes::<8>(seed ^ 3, lengths.len()));
-    let cipher: Vec<Vec<[u8; 8]>> = lengths.iter().enumerate().map(|(i, n)| bytes::<8>(seed ^ (i as u64) << 9, *n)).collect();
+    let cipher: Vec<Vec<[u8; 8]>> =
+        lengths.iter().enumerate().map(|(i, n)| bytes::<8>(seed ^ (i as u64) << 9, *n)).collect();
     let mut got = cipher.clone();
-    let mut messages: Vec<batch::Message<'_>> = got
-        .iter_mut()
-        .zip(&keys)
-        .zip(&ivs)
-        .map(|((data, key), iv)| batch::Message { key, iv: *iv, data })
-        .collect();
+    let mut messages: Vec<batch::Message<'_>> =
+        got.iter_mut().zip(&keys).zip(&ivs).map(|((data, key), iv)| batch::Message { key, iv: *iv, data }).collect();
     batch::tdes_cbc_decrypt(level, &mut messages);
     for (i, c) in cipher.iter().enumerate() {
         let mut blocks: Vec<_> = c.iter().map(|b| Array::from(*b)).collect();

@@ -61,7 +61,15 @@ fn replace(c: &Circuit, me: usize, extra: Option<Gate>, by: u8) -> Circuit {
     Circuit::sorted(&gates, &outs)
 }
 
-fn two_gates(c: &Circuit, v: &[u64], me: usize, goal: Goal, signals: &[u8], mode: Mode, rng: &mut Rng) -> Option<Circuit> {
+fn two_gates(
+    c: &Circuit,
+    v: &[u64],
+    me: usize,
+    goal: Goal,
+    signals: &[u8],
+    mode: Mode,
+    rng: &mut Rng,
+) -> Option<Circuit> {
     let mut v = v.to_vec();
     let x = v.len() as u8;
     v.push(0);
@@ -85,7 +93,15 @@ fn two_gates(c: &Circuit, v: &[u64], me: usize, goal: Goal, signals: &[u8], mode
 
 /// A 3-input table over `x` and two of the signals.
 fn lut_with(goal: Goal, v: &[u64], x: u8, signals: &[u8], rng: &mut Rng) -> Option<Gate> {
-    let few = [signals[rng.below(signals.len())], signals[rng.below(signals.len())], signals[rng.below(signals.len())], signals[rng.below(signals.len())], signals[rng.below(signals.len())], signals[rng.below(signals.len())], x];
+    let few = [
+        signals[rng.below(signals.len())],
+        signals[rng.below(signals.len())],
+        signals[rng.below(signals.len())],
+        signals[rng.below(signals.len())],
+        signals[rng.below(signals.len())],
+        signals[rng.below(signals.len())],
+        x,
+    ];
     fit::one_gate(goal, v, &few, Mode::Lut, rng, |_| true)
 }
 

@@ -37,7 +37,11 @@ pub(crate) fn source(load: impl Fn(Mode, usize) -> Option<Circuit>) -> String {
     for (mode, title) in Mode::ALL {
         let Some(all) = (0..8).map(|n| load(mode, n)).collect::<Option<Vec<_>>>() else { continue };
         let counts: Vec<String> = all.iter().map(|c| c.gates.len().to_string()).collect();
-        let _ = write!(s, "\n/// Gates an S-box: {}.\npub(crate) mod {title} {{\n    use crate::word::Word;\n", counts.join(", "));
+        let _ = write!(
+            s,
+            "\n/// Gates an S-box: {}.\npub(crate) mod {title} {{\n    use crate::word::Word;\n",
+            counts.join(", ")
+        );
         for (n, c) in all.iter().enumerate() {
             let _ = write!(
                 s,
@@ -63,7 +67,10 @@ pub(crate) fn truth() -> String {
          pub(crate) const TRUTH: [[u64; 4]; 8] = [\n",
     );
     for n in 0..8 {
-        let rows: Vec<String> = crate::sbox::outputs(n).iter().map(|t| format!("0x{:04X}_{:04X}_{:04X}_{:04X}", t >> 48, t >> 32 & 0xFFFF, t >> 16 & 0xFFFF, t & 0xFFFF)).collect();
+        let rows: Vec<String> = crate::sbox::outputs(n)
+            .iter()
+            .map(|t| format!("0x{:04X}_{:04X}_{:04X}_{:04X}", t >> 48, t >> 32 & 0xFFFF, t >> 16 & 0xFFFF, t & 0xFFFF))
+            .collect();
         let _ = writeln!(s, "    [{}],", rows.join(", "));
     }
     s.push_str("];\n");

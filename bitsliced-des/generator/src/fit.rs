@@ -63,7 +63,9 @@ fn select(goal: Goal, v: &[u64], signals: &[u8], rng: &mut Rng, accept: impl Fn(
     for i in 0..signals.len() {
         let s = signals[(i + start) % signals.len()];
         let m = v[usize::from(s)];
-        let fits = |side: u64| signals.iter().copied().filter(move |x| (v[usize::from(*x)] ^ goal.want) & goal.care & side == 0);
+        let fits = |side: u64| {
+            signals.iter().copied().filter(move |x| (v[usize::from(*x)] ^ goal.want) & goal.care & side == 0)
+        };
         let no: Vec<u8> = fits(!m).collect();
         if no.is_empty() {
             continue;
@@ -101,7 +103,13 @@ fn triple(goal: Goal, v: &[u64], signals: &[u8], rng: &mut Rng, accept: impl Fn(
                 for (k, (p, q)) in sides.iter().enumerate() {
                     for (l, side) in [!c, c].into_iter().enumerate() {
                         // A cell no input reaches may be anything: a random value keeps the search moving.
-                        let one = if p & side != 0 { 1 } else if q & side != 0 { 0 } else { (rng.next() >> 40 & 1) as u8 };
+                        let one = if p & side != 0 {
+                            1
+                        } else if q & side != 0 {
+                            0
+                        } else {
+                            (rng.next() >> 40 & 1) as u8
+                        };
                         table |= one << (2 * k + l);
                     }
                 }

@@ -237,14 +237,18 @@ impl Search<'_> {
                     let may_not = on & x == 0;
                     let met = |z: u64| goal.met_by(z);
                     let found = |l: &[u8], f: &dyn Fn(u64) -> u64| l.iter().copied().find(|s| met(f(value(s))));
-                    let top = may_xor.then(|| found(signals, &|y| x ^ y).map(|s| (0, s))).flatten()
+                    let top = may_xor
+                        .then(|| found(signals, &|y| x ^ y).map(|s| (0, s)))
+                        .flatten()
                         .or_else(|| may_and.then(|| found(&covers, &|y| x & y).map(|s| (1, s))).flatten())
                         .or_else(|| may_and.then(|| found(&avoids, &|y| x & !y).map(|s| (2, s))).flatten())
                         .or_else(|| may_or.then(|| found(&within, &|y| x | y).map(|s| (3, s))).flatten())
                         .or_else(|| may_not.then(|| found(&covers, &|y| y & !x).map(|s| (4, s))).flatten());
                     if let Some((op, s)) = top {
                         let x = st.v.len() as u8;
-                        let t = [Gate::Xor(x, s), Gate::And(x, s), Gate::AndNot(x, s), Gate::Or(x, s), Gate::AndNot(s, x)][op];
+                        let t =
+                            [Gate::Xor(x, s), Gate::And(x, s), Gate::AndNot(x, s), Gate::Or(x, s), Gate::AndNot(s, x)]
+                                [op];
                         tops.push((g, 0));
                         tops.push((t, 0));
                         break 'all;
@@ -282,7 +286,10 @@ impl Search<'_> {
         for (i, d) in signals.iter().enumerate() {
             for e in &signals[..i] {
                 let (p, q) = (st.v[usize::from(*d)], st.v[usize::from(*e)]);
-                let open = [!p & !q, !p & q, p & !q, p & q].into_iter().filter(|c| c & on != 0 && c & off != 0).fold(0, |m, c| m | c);
+                let open = [!p & !q, !p & q, p & !q, p & q]
+                    .into_iter()
+                    .filter(|c| c & on != 0 && c & off != 0)
+                    .fold(0, |m, c| m | c);
                 pairs.push((open & goal.care, *d, *e));
             }
         }
@@ -291,7 +298,11 @@ impl Search<'_> {
             let (p, q) = (st.v[usize::from(d)], st.v[usize::from(e)]);
             for turn in 0..8u64 {
                 // In each of the four cells the table below may be the goal or its inverse; one cell is fixed.
-                let flip = [!p & q, p & !q, p & q].iter().enumerate().filter(|(k, _)| turn >> k & 1 == 1).fold(0, |m, (_, c)| m | c);
+                let flip = [!p & q, p & !q, p & q]
+                    .iter()
+                    .enumerate()
+                    .filter(|(k, _)| turn >> k & 1 == 1)
+                    .fold(0, |m, (_, c)| m | c);
                 let sub = Goal { want: goal.want ^ flip, care };
                 if flip & care == 0 && turn != 0 {
                     continue;

@@ -3,6 +3,8 @@
 //! `search DIR SECONDS SEED [MODE [SBOX]]` improves the circuits in DIR for that long; `count DIR` prints the gates and checks
 //! every circuit over all inputs; `emit DIR` writes the source to standard output.
 
+#![expect(clippy::cast_possible_truncation, reason = "signals are below 256, indices below 64")]
+
 mod circuit;
 mod drift;
 mod emit;
@@ -43,17 +45,29 @@ fn search(dir: &Path, seconds: u64, seed: u64, mode: Option<Mode>, sbox: Option<
                 // Every second run goes on from the best circuit so far, the others begin anew.
                 let old = if run % 2 == 1 { load(dir, m, n) } else { None };
                 let history = old.as_ref().map_or(String::new(), |_| header(dir, m, n));
-                let selects = if m == Mode::Gates && run % 4 == 0 { load(dir, Mode::Mux, n) } else { None };
+                let selects = if m == Mode::Gates && run.is_multiple_of(4) { load(dir, Mode::Mux, n) } else { None };
                 let old = old.or_else(|| selects.map(|c| kwan::without_selects(&c)));
-                let fresh = |rng: &mut rng::Rng| (0..20).filter_map(|_| kwan::start(n, m, rng)).min_by_key(|c| c.gates.len());
+                let fresh =
+                    |rng: &mut rng::Rng| (0..20).filter_map(|_| kwan::start(n, m, rng)).min_by_key(|c| c.gates.len());
                 let Some(first) = old.or_else(|| fresh(&mut rng)) else { continue };
                 let from = first.gates.len();
                 let (best, when) = drift::shrink(first, n, m, rounds, &mut rng);
                 assert!(best.is_sbox(n), "a move changed the function");
                 let known = load(dir, m, n).map_or(usize::MAX, |c| c.gates.len());
-                println!("{} s{} seed {run}: {from} -> {} at {when}, {:.1?} (best {})", m.name(), n + 1, best.gates.len(), begun.elapsed(), known.min(best.gates.len()));
+                println!(
+                    "{} s{} seed {run}: {from} -> {} at {when}, {:.1?} (best {})",
+                    m.name(),
+                    n + 1,
+                    best.gates.len(),
+                    begun.elapsed(),
+                    known.min(best.gates.len())
+                );
                 if best.gates.len() <= known {
-                    let head = format!("# {} gates; seed {run}, {rounds} rounds, found in round {when}, {:.0?}\n{history}", best.gates.len(), begun.elapsed());
+                    let head = format!(
+                        "# {} gates; seed {run}, {rounds} rounds, found in round {when}, {:.0?}\n{history}",
+                        best.gates.len(),
+                        begun.elapsed()
+                    );
                     std::fs::write(file(dir, m, n), head + &best.to_text())?;
                 }
                 if Instant::now() > until {
