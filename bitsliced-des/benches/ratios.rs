@@ -1,6 +1,5 @@
 //! How many times as fast as the `des` crate, in the same run; the table of the README. The least of many short samples, as
 //! the machine may have other work.
-#![expect(missing_docs, reason = "a benchmark")]
 
 mod plain;
 

@@ -1,5 +1,4 @@
 //! Criterion's view of the same: single blocks, CBC, many keys, the derivation, at each level.
-#![expect(missing_docs, reason = "a benchmark")]
 
 mod plain;
 

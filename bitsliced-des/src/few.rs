@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::lanes::{Level, Planes};
+use crate::lanes::Level;
 
 /// A key for each of two blocks, as little-endian integers, and whether to decrypt.
 pub(crate) type Pass = ([u64; 2], bool);
@@ -39,13 +39,8 @@ pub(crate) fn des(level: Level, blocks: [u64; 2], passes: &[Pass]) -> [u64; 2] {
     if narrow(level) {
         return crate::narrow::des(blocks, passes);
     }
-    // Two lanes of the narrowest word: a wider one does no more for them and is slower.
     let _ = level;
-    let mut planes = Planes::<u64>::two(blocks);
-    for (keys, decrypt) in passes {
-        planes.des(&[(&Planes::<u64>::two(*keys).schedule(), *decrypt)]);
-    }
-    planes.first_two()
+    crate::select::des(blocks, passes)
 }
 
 /// All blocks, two at a time, under what `passes` says for the two.

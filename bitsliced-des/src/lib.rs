@@ -31,9 +31,9 @@ mod narrow;
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod pair;
 mod rounds;
+mod select;
 mod single;
 mod transpose;
-#[cfg(any(test, target_arch = "x86_64"))]
 mod truth;
 mod word;
 #[cfg(target_arch = "x86_64")]

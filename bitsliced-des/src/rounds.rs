@@ -32,7 +32,7 @@ pub(crate) const P: [u8; 32] = [
 pub(crate) const ROTATIONS: [usize; 16] = [1, 2, 4, 6, 8, 10, 12, 14, 15, 17, 19, 21, 23, 25, 27, 28];
 
 /// Where output bit k of the S-boxes (0 to 31) goes in f(R, K): the inverse of P.
-const P_INVERSE: [usize; 32] = {
+pub(crate) const P_INVERSE: [usize; 32] = {
     let mut inverse = [0; 32];
     let mut i = 0;
     while i < 32 {
