@@ -158,10 +158,11 @@ fn message_a_lane<W: Word>(group: &mut [Message<'_>], longest: usize) {
     let left = Planes::<W>::load_each(n, |i| *left(group[i].key)).schedule();
     let right = Planes::<W>::load_each(n, |i| *right(group[i].key)).schedule();
     let mut before = Planes::<W>::load_each(n, |i| group[i].iv);
+    const STEP: usize = 4;
     // Four blocks of each message at a time, so that a message is looked up and its cache line fetched once for the four.
-    let mut four = [const { Planes::<W>::ZERO }; 4];
-    for at in (0..longest).step_by(4) {
-        let left_over = (longest - at).min(4);
+    let mut four = [const { Planes::<W>::ZERO }; STEP];
+    for at in (0..longest).step_by(STEP) {
+        let left_over = (longest - at).min(STEP);
         for (i, m) in group.iter().enumerate() {
             for (p, block) in four.iter_mut().zip(m.data.get(at..).unwrap_or_default()) {
                 p.put(i, *block);

@@ -23,14 +23,17 @@ fn narrow(_: Level) -> bool {
     false
 }
 
+/// So many blocks go two at a time on a machine without VBMI.
+const BLOCKS: usize = 4;
+
 /// Whether so many blocks at this level go two at a time: where that is quicker than one word of lanes (measured).
 pub(crate) fn suits(level: Level, blocks: usize) -> bool {
-    blocks <= if narrow(level) { 14 } else { 2 }
+    blocks <= if narrow(level) { 14 } else { BLOCKS }
 }
 
 /// The same for derivations, which have two blocks in each step.
 pub(crate) fn suits_devices(level: Level, devices: usize) -> bool {
-    devices <= if narrow(level) { 7 } else { 1 }
+    devices <= if narrow(level) { 7 } else { 2 }
 }
 
 /// One DES after another of two blocks.

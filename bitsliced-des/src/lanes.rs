@@ -50,12 +50,11 @@ impl Level {
         if Self::Avx512.available() {
             return if lanes <= 256 { Self::Avx512Half } else { Self::Avx512 };
         }
-        let of = |level: Self| level.available();
-        match lanes {
-            0..=64 if !of(Self::Avx2) => Self::Portable,
-            _ if of(Self::Avx2) => Self::Avx2,
-            _ => Self::Bits128,
+        // Up to its 64 lanes the narrowest word is the quickest; the very few go two at a time whatever the level.
+        if lanes <= 64 {
+            return Self::Portable;
         }
+        if Self::Avx2.available() { Self::Avx2 } else { Self::Bits128 }
     }
 }
 
@@ -176,7 +175,7 @@ impl<W: Word> Planes<W> {
     #[inline(always)]
     pub fn store_each(&mut self, n: usize, mut block: impl FnMut(usize, [u8; 8])) {
         if n == 1 {
-            block(0, self.first_two()[0].to_le_bytes());
+            block(0, self.first());
             return;
         }
         W::transpose(&mut self.0);
@@ -211,26 +210,14 @@ impl<W: Word> Planes<W> {
         }
     }
 
-    /// Two blocks in the two lowest lanes.
+    /// Lane 0.
     #[inline(always)]
-    pub(crate) fn two([a, b]: [u64; 2]) -> Self {
-        let mut p = Self([W::ZERO; 64]);
+    fn first(&self) -> [u8; 8] {
+        let mut x = 0;
         for i in 0..64 {
-            p.0[i] = W::splat(a >> i & 1 | (b >> i & 1) << 1);
+            x |= (self.0[i].low() & 1) << i;
         }
-        p
-    }
-
-    /// The inverse of [`Planes::two`].
-    #[inline(always)]
-    pub(crate) fn first_two(&self) -> [u64; 2] {
-        let (mut a, mut b) = (0, 0);
-        for i in 0..64 {
-            let x = self.0[i].low();
-            a |= (x & 1) << i;
-            b |= (x >> 1 & 1) << i;
-        }
-        [a, b]
+        x.to_le_bytes()
     }
 
     /// Takes the lanes of `other` that `mask` names.

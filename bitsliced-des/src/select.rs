@@ -19,8 +19,8 @@ const LEAVES: [[u64; 32]; 2] = {
     while i < 32 * 32 {
         let (x, o, s) = (i / 32, i / 8 % 4, i % 8);
         let (zero, one) = (TRUTH[s][o] >> x & 1, TRUTH[s][o] >> (32 + x) & 1);
-        t[0][x] |= zero * 0x1_0000_0001 << (8 * o + s);
-        t[1][x] |= (zero ^ one) * 0x1_0000_0001 << (8 * o + s);
+        t[0][x] |= (zero * 0x1_0000_0001) << (8 * o + s);
+        t[1][x] |= ((zero ^ one) * 0x1_0000_0001) << (8 * o + s);
         i += 1;
     }
     t
@@ -81,7 +81,7 @@ fn schedule(keys: [u64; 2]) -> [u64; 24] {
     let mut k = [0; 24];
     for (n, to) in PC1.iter().zip(&KEY) {
         let bit = |key: u64| key >> plane(*n) & 1;
-        let mask = (bit(keys[0]) * 0xFF | bit(keys[1]) * 0xFF00) * 0x1_0001_0001_0001;
+        let mask = ((bit(keys[0]) * 0xFF) | (bit(keys[1]) * 0xFF00)) * 0x1_0001_0001_0001;
         for (k, to) in k.iter_mut().zip(to) {
             *k |= mask & to;
         }

@@ -6,9 +6,7 @@ use cipher::{Array, BlockCipherEncrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 
 const VARIANT: [u8; 16] = [0xC0, 0xC0, 0xC0, 0xC0, 0, 0, 0, 0, 0xC0, 0xC0, 0xC0, 0xC0, 0, 0, 0, 0];
 
-/// Blocks of a message: 112 bytes, a magnetic stripe's worth.
-#[allow(dead_code, reason = "not every benchmark has messages")]
-pub(crate) const BLOCKS: usize = 14;
+
 
 /// Initial keys and KSN registers; all counters have ten bits set, the most there are.
 pub(crate) fn devices(n: usize) -> (Vec<[u8; 16]>, Vec<[u8; 8]>) {
