@@ -92,6 +92,13 @@ mod imp {
     }
 }
 
+/// All ones if bit `i` of `x` is set, else all zeros. By shifts: from a product or a negation of the bit compilers have made a
+/// branch.
+#[inline(always)]
+pub(crate) fn all(x: u64, i: usize) -> u64 {
+    ((x << (63 - i)).cast_signed() >> 63).cast_unsigned()
+}
+
 /// The 64 bit planes of up to [`Word::LANES`] blocks. Wiped when dropped.
 #[expect(missing_debug_implementations, reason = "may hold keys")]
 pub struct Planes<W: Word>([W; 64]);
@@ -154,7 +161,7 @@ impl<W: Word> Planes<W> {
         let x = u64::from_le_bytes(*block);
         let mut p = Self([W::ZERO; 64]);
         for i in 0..64 {
-            p.0[i] = W::splat(0u64.wrapping_sub(x >> i & 1));
+            p.0[i] = W::splat(all(x, i));
         }
         p
     }
@@ -198,7 +205,7 @@ impl<W: Word> Planes<W> {
         }
     }
 
-    /// Adds the same block in every lane that `mask` names.
+    /// Adds the same block, a public constant (it is branched on), in every lane that `mask` names.
     #[inline(always)]
     pub fn xor_block(&mut self, block: &[u8; 8], mask: W) {
         let x = u64::from_le_bytes(*block);

@@ -6,6 +6,7 @@
 use zeroize::Zeroize;
 
 use crate::few::Pass;
+use crate::lanes::all;
 use crate::rounds::{P_INVERSE, PC1, PC2, ROTATIONS, plane};
 use crate::truth::TRUTH;
 
@@ -80,8 +81,8 @@ fn exchange(x: u64) -> u64 {
 fn schedule(keys: [u64; 2]) -> [u64; 24] {
     let mut k = [0; 24];
     for (n, to) in PC1.iter().zip(&KEY) {
-        let bit = |key: u64| key >> plane(*n) & 1;
-        let mask = ((bit(keys[0]) * 0xFF) | (bit(keys[1]) * 0xFF00)) * 0x1_0001_0001_0001;
+        let mask =
+            (all(keys[0], plane(*n)) & 0x00FF_00FF_00FF_00FF) | (all(keys[1], plane(*n)) & 0xFF00_FF00_FF00_FF00);
         for (k, to) in k.iter_mut().zip(to) {
             *k |= mask & to;
         }

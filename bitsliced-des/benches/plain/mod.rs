@@ -6,8 +6,6 @@ use cipher::{Array, BlockCipherEncrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 
 const VARIANT: [u8; 16] = [0xC0, 0xC0, 0xC0, 0xC0, 0, 0, 0, 0, 0xC0, 0xC0, 0xC0, 0xC0, 0, 0, 0, 0];
 
-
-
 /// Initial keys and KSN registers; all counters have ten bits set, the most there are.
 pub(crate) fn devices(n: usize) -> (Vec<[u8; 16]>, Vec<[u8; 8]>) {
     let keys = (0..n).map(|i| core::array::from_fn(|j| (i * 31 + j * 77) as u8)).collect();
