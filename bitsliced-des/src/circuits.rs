@@ -460,7 +460,7 @@ pub(crate) mod gates {
     }
 }
 
-/// Gates an S-box: 43, 39, 38, 30, 42, 38, 38, 37.
+/// Gates an S-box: 43, 39, 38, 30, 42, 38, 38, 36.
 pub(crate) mod mux {
     use crate::word::Word;
 
@@ -516,87 +516,87 @@ pub(crate) mod mux {
     pub(crate) fn s2<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
         let g1 = a6.select(a3, W::ONES);
         let g2 = a2.select(g1, a5);
-        let g3 = g1.select(a4, a5);
-        let g4 = a4.xor(g1);
-        let g5 = a5.select(g3, g4);
-        let g6 = g5.xor(a2);
-        let g7 = a1.xor(g6);
-        let g8 = g1.xor(g7);
-        let g9 = a5.xor(a3);
-        let g10 = a2.select(g3, a6);
-        let g11 = g9.xor(g10);
-        let g12 = a3.select(g8, g11);
-        let g13 = a3.select(g12, a4);
-        let g14 = g2.xor(g13);
-        let g15 = g9.xor(a1);
-        let g16 = a2.select(g6, g15);
-        let g17 = a5.select(g14, g16);
-        let g18 = g17.not();
-        let g19 = a1.select(g11, g18);
-        let g20 = a6.select(g17, g19);
-        let g21 = g15.select(a6, g12);
-        let g22 = a1.xor(g4);
-        let g23 = g21.xor(g22);
-        let g24 = g9.select(g6, g23);
-        let g25 = g23.select(g24, g9);
-        let g26 = g25.select(g15, g5);
-        let g27 = a6.select(g8, g26);
-        let g28 = a2.select(g27, g7);
-        let g29 = g27.select(g22, g13);
-        let g30 = a5.select(g29, g21);
-        let g31 = g20.select(g1, g19);
-        let g32 = a5.select(g31, g25);
-        let g33 = a2.select(g30, g32);
-        let g34 = g31.select(a3, g22);
-        let g35 = g24.select(g15, g20);
-        let g36 = g34.select(g35, g18);
-        let g37 = g11.select(g14, g32);
-        let g38 = a6.select(g24, g37);
+        let g3 = a5.xor(a3);
+        let g4 = g1.select(a4, g3);
+        let g5 = g1.xor(a4);
+        let g6 = a5.select(g4, g5);
+        let g7 = g6.xor(a2);
+        let g8 = a1.xor(g7);
+        let g9 = a3.xor(g8);
+        let g10 = a3.select(g9, a4);
+        let g11 = g2.xor(g10);
+        let g12 = g3.xor(a1);
+        let g13 = a2.select(g7, g12);
+        let g14 = a5.select(g11, g13);
+        let g15 = a2.select(g4, a6);
+        let g16 = g15.xor(g3);
+        let g17 = g12.select(a6, g15);
+        let g18 = g17.and(a3);
+        let g19 = g14.select(g18, W::ONES);
+        let g20 = a1.select(g16, g19);
+        let g21 = a6.select(g14, g20);
+        let g22 = g5.xor(a1);
+        let g23 = g18.select(g10, g15);
+        let g24 = g22.xor(g23);
+        let g25 = g3.select(g7, g24);
+        let g26 = g25.select(g24, g21);
+        let g27 = g26.select(g12, g8);
+        let g28 = a6.select(g9, g27);
+        let g29 = a2.select(g28, g8);
+        let g30 = g28.select(g22, g10);
+        let g31 = a5.select(g30, g17);
+        let g32 = g24.select(g25, a3);
+        let g33 = a5.select(g20, g32);
+        let g34 = a2.select(g31, g33);
+        let g35 = g31.select(g22, g32);
+        let g36 = g35.select(g26, g19);
+        let g37 = g16.select(g11, g33);
+        let g38 = a6.select(g25, g37);
         let g39 = a1.select(g36, g38);
-        [g20, g28, g33, g39]
+        [g21, g29, g34, g39]
     }
 
     #[inline(always)]
     pub(crate) fn s3<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a1.xor(a6);
-        let g2 = a6.xor(a2);
-        let g3 = a4.xor(g2);
-        let g4 = g3.xor(a5);
-        let g5 = g2.xor(a3);
-        let g6 = g5.select(g3, a5);
-        let g7 = g3.select(g1, a1);
-        let g8 = g4.xor(g7);
-        let g9 = a2.select(g6, g8);
-        let g10 = g9.not();
-        let g11 = g1.select(g4, g10);
-        let g12 = a3.select(g11, g9);
-        let g13 = a5.select(g5, g3);
-        let g14 = g13.and(a5);
-        let g15 = a6.select(g3, g14);
-        let g16 = g5.xor(g1);
-        let g17 = g15.and(g16);
-        let g18 = g12.select(g17, g10);
-        let g19 = g15.xor(g8);
-        let g20 = g18.select(a2, g19);
-        let g21 = a1.select(g12, g13);
-        let g22 = g4.xor(g16);
-        let g23 = g7.select(g22, g11);
-        let g24 = g21.select(g22, g23);
-        let g25 = a3.select(g20, g24);
-        let g26 = g8.select(g18, g6);
-        let g27 = g15.select(a1, W::ONES);
-        let g28 = g8.xor(g27);
-        let g29 = a4.select(g26, g28);
-        let g30 = g11.select(g10, g25);
-        let g31 = a3.select(g29, g30);
-        let g32 = a4.select(g26, g1);
-        let g33 = a4.select(g16, g22);
-        let g34 = a5.select(g32, g33);
-        let g35 = a2.select(g31, g34);
-        let g36 = g34.or(g24);
-        let g37 = g15.select(g4, g36);
-        let g38 = a3.select(g37, g29);
-        [g25, g35, g38, g21]
+        let g1 = a2.xor(a6);
+        let g2 = a4.xor(g1);
+        let g3 = a5.xor(g2);
+        let g4 = a3.xor(g1);
+        let g5 = g4.select(g2, a5);
+        let g6 = g5.select(g4, g3);
+        let g7 = a5.and(g6);
+        let g8 = a6.select(g2, g7);
+        let g9 = a1.xor(a6);
+        let g10 = g8.select(g9, a1);
+        let g11 = g3.xor(g10);
+        let g12 = g11.xor(g8);
+        let g13 = a2.select(g5, g11);
+        let g14 = g13.not();
+        let g15 = g9.select(g3, g14);
+        let g16 = a3.select(g15, g13);
+        let g17 = g16.select(a2, g14);
+        let g18 = a4.select(g3, g17);
+        let g19 = a1.select(g12, g18);
+        let g20 = g4.xor(g9);
+        let g21 = g3.xor(g20);
+        let g22 = g10.select(g21, g15);
+        let g23 = g6.select(g21, g22);
+        let g24 = a3.select(g19, g23);
+        let g25 = g11.select(g17, g5);
+        let g26 = g8.select(a1, W::ONES);
+        let g27 = g26.xor(g11);
+        let g28 = a4.select(g25, g27);
+        let g29 = g15.select(g14, g24);
+        let g30 = a3.select(g28, g29);
+        let g31 = a5.select(g28, g20);
+        let g32 = g5.select(g10, g21);
+        let g33 = a4.select(g31, g32);
+        let g34 = a2.select(g30, g33);
+        let g35 = g33.or(g22);
+        let g36 = g8.select(g3, g35);
+        let g37 = a3.select(g36, g28);
+        let g38 = a1.select(g16, g6);
+        [g24, g34, g37, g38]
     }
 
     #[inline(always)]
@@ -605,28 +605,28 @@ pub(crate) mod mux {
         let g2 = a4.select(a5, g1);
         let g3 = a4.select(g1, a1);
         let g4 = a5.select(g2, g3);
-        let g5 = a3.xor(g3);
+        let g5 = g3.xor(a3);
         let g6 = a1.select(g2, W::ONES);
         let g7 = g5.xor(g6);
         let g8 = g7.xor(g4);
         let g9 = a2.select(g4, g8);
-        let g10 = g5.xor(a2);
+        let g10 = a2.xor(g5);
         let g11 = a2.select(g1, a3);
         let g12 = g10.select(a1, g11);
         let g13 = g12.select(g7, a1);
-        let g14 = g13.select(a2, g6);
+        let g14 = g7.and_not(g12);
         let g15 = a5.select(g13, g14);
-        let g16 = g11.select(g12, a2);
-        let g17 = g15.select(g8, g4);
+        let g16 = g15.select(g8, g4);
+        let g17 = g11.select(g12, a2);
         let g18 = g16.xor(g17);
         let g19 = g18.select(g10, g11);
         let g20 = a4.select(g15, g19);
         let g21 = g20.not();
-        let g22 = g19.xor(g17);
-        let g23 = g17.select(g4, g6);
+        let g22 = g16.xor(g19);
+        let g23 = a5.select(g6, g19);
         let g24 = g23.xor(g12);
         let g25 = g21.select(g22, g24);
-        let g26 = g25.not();
+        let g26 = g25.select(a6, W::ONES);
         let g27 = a6.select(g9, g26);
         let g28 = a6.select(g25, g9);
         let g29 = a6.select(g20, g18);
@@ -636,49 +636,49 @@ pub(crate) mod mux {
 
     #[inline(always)]
     pub(crate) fn s5<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a1.select(W::ONES, a6);
-        let g2 = a4.xor(g1);
+        let g1 = a6.xor(a2);
+        let g2 = g1.xor(a3);
         let g3 = a4.select(a5, a6);
-        let g4 = g2.xor(g3);
-        let g5 = a4.or(g4);
-        let g6 = g5.xor(a1);
-        let g7 = a3.select(g4, g6);
-        let g8 = g1.select(W::ONES, a3);
-        let g9 = g7.select(a2, g8);
-        let g10 = g9.select(g6, W::ONES);
-        let g11 = a2.xor(a6);
-        let g12 = g11.xor(a3);
-        let g13 = g10.xor(g12);
-        let g14 = a1.select(g11, g12);
-        let g15 = g9.xor(a5);
-        let g16 = g14.select(g2, g15);
-        let g17 = g13.select(g16, a4);
-        let g18 = g2.select(g3, g10);
-        let g19 = g3.select(g14, g13);
-        let g20 = a3.select(g18, g19);
-        let g21 = g17.select(g20, g11);
-        let g22 = a3.xor(g18);
-        let g23 = a5.select(g9, g22);
-        let g24 = g23.select(g7, g2);
-        let g25 = g24.select(a3, a5);
-        let g26 = g21.xor(g25);
-        let g27 = g20.xor(g12);
-        let g28 = g10.select(g23, g27);
-        let g29 = a6.select(g28, g15);
-        let g30 = g29.select(g16, g23);
-        let g31 = g28.and_not(g30);
-        let g32 = g26.select(g31, g16);
-        let g33 = g32.xor(g29);
-        let g34 = g21.xor(g33);
-        let g35 = g13.xor(a4);
-        let g36 = g10.select(g34, g35);
-        let g37 = a5.select(g36, g26);
-        let g38 = g25.select(g29, g9);
-        let g39 = a4.select(g19, g38);
-        let g40 = a2.select(g24, g23);
-        let g41 = a3.select(g27, g30);
-        let g42 = a4.select(g41, g33);
-        [g37, g39, g40, g42]
+        let g4 = a6.select(W::ONES, a1);
+        let g5 = g4.xor(a4);
+        let g6 = g3.xor(g5);
+        let g7 = g5.select(g6, g4);
+        let g8 = a1.xor(g7);
+        let g9 = a3.select(g6, g8);
+        let g10 = g4.or(a3);
+        let g11 = g9.select(a2, g10);
+        let g12 = a5.xor(g11);
+        let g13 = g2.select(g11, g12);
+        let g14 = g13.xor(a4);
+        let g15 = g11.select(g8, W::ONES);
+        let g16 = g14.select(g6, g15);
+        let g17 = a1.select(g16, g14);
+        let g18 = g5.select(g3, g15);
+        let g19 = a3.xor(g18);
+        let g20 = a5.select(g11, g19);
+        let g21 = g20.select(g9, g5);
+        let g22 = g21.select(a3, a5);
+        let g23 = a1.select(g1, g2);
+        let g24 = g2.xor(g15);
+        let g25 = g3.select(g23, g24);
+        let g26 = a3.select(g18, g25);
+        let g27 = g2.xor(g26);
+        let g28 = g8.select(g20, g27);
+        let g29 = a6.select(g28, g12);
+        let g30 = g22.select(g29, g11);
+        let g31 = g17.select(g18, g30);
+        let g32 = g31.select(g26, g1);
+        let g33 = g32.xor(g22);
+        let g34 = a5.select(g17, g33);
+        let g35 = a4.select(g25, g30);
+        let g36 = a2.select(g21, g20);
+        let g37 = g23.select(g5, g13);
+        let g38 = g29.select(g37, g20);
+        let g39 = a3.select(g27, g38);
+        let g40 = g33.select(a4, g37);
+        let g41 = g40.xor(g29);
+        let g42 = a4.select(g39, g41);
+        [g34, g35, g36, g42]
     }
 
     #[inline(always)]
@@ -770,282 +770,276 @@ pub(crate) mod mux {
     #[inline(always)]
     pub(crate) fn s8<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
         let g1 = a1.xor(a4);
-        let g2 = a1.select(W::ONES, a5);
-        let g3 = a3.select(a2, a5);
-        let g4 = a2.select(a1, a5);
-        let g5 = a3.xor(a1);
-        let g6 = g5.xor(a2);
-        let g7 = g3.select(g4, g6);
-        let g8 = g2.xor(g7);
-        let g9 = g1.select(g8, g6);
-        let g10 = g9.and_not(a2);
-        let g11 = a4.select(g10, W::ONES);
-        let g12 = a5.select(g11, g9);
-        let g13 = g12.select(g6, g5);
-        let g14 = g4.xor(g1);
-        let g15 = g9.select(g14, g11);
-        let g16 = a5.select(g13, g15);
-        let g17 = g13.select(g15, g5);
-        let g18 = a5.select(g15, g10);
-        let g19 = g18.xor(a1);
-        let g20 = a4.select(g9, g19);
-        let g21 = a3.xor(g20);
-        let g22 = g21.select(g4, g16);
-        let g23 = g22.select(g21, g7);
-        let g24 = a2.select(g17, g23);
-        let g25 = a6.select(g16, g24);
-        let g26 = g25.not();
-        let g27 = g5.select(a4, g14);
-        let g28 = a2.select(g12, g27);
-        let g29 = g14.and_not(g16);
-        let g30 = g11.select(g22, g29);
-        let g31 = g16.select(g18, g30);
-        let g32 = a1.select(g31, g28);
-        let g33 = g32.not();
-        let g34 = a6.select(g28, g33);
-        let g35 = a4.select(g8, g7);
-        let g36 = a6.select(g20, g35);
-        let g37 = a6.select(g30, g16);
-        [g26, g34, g36, g37]
+        let g2 = a2.select(a1, a5);
+        let g3 = g1.xor(g2);
+        let g4 = a1.xor(a3);
+        let g5 = a2.xor(g4);
+        let g6 = g3.select(g4, g5);
+        let g7 = a5.or(a1);
+        let g8 = a3.select(a2, a5);
+        let g9 = g8.select(g2, g5);
+        let g10 = g7.xor(g9);
+        let g11 = g1.select(g10, g5);
+        let g12 = a4.select(g5, W::ONES);
+        let g13 = g11.select(g3, g12);
+        let g14 = a5.select(g6, g13);
+        let g15 = a6.select(g11, g10);
+        let g16 = g15.and_not(a2);
+        let g17 = a5.select(g13, g16);
+        let g18 = g17.xor(g1);
+        let g19 = a3.xor(g18);
+        let g20 = g19.select(g2, g14);
+        let g21 = g14.select(g16, g3);
+        let g22 = g5.select(a4, g21);
+        let g23 = g17.xor(g11);
+        let g24 = g22.select(g23, g4);
+        let g25 = g20.select(g19, g24);
+        let g26 = a6.select(g14, g25);
+        let g27 = g26.not();
+        let g28 = a2.select(g23, g22);
+        let g29 = a4.select(g21, g20);
+        let g30 = g14.select(g17, g29);
+        let g31 = a1.select(g30, g28);
+        let g32 = g31.select(a6, W::ONES);
+        let g33 = a6.select(g28, g32);
+        let g34 = a6.select(g18, g9);
+        let g35 = a4.select(g15, g34);
+        let g36 = a6.select(g29, g14);
+        [g27, g33, g35, g36]
     }
 }
 
-/// Gates an S-box: 26, 25, 25, 20, 26, 25, 25, 23.
+/// Gates an S-box: 26, 24, 22, 19, 26, 25, 25, 23.
 pub(crate) mod lut {
     use crate::word::Word;
 
     #[inline(always)]
     pub(crate) fn s1<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a1.lut::<105>(a3, a4);
-        let g2 = a1.lut::<133>(a6, a4);
-        let g3 = g1.lut::<180>(a6, g2);
-        let g4 = a6.lut::<197>(a1, a3);
-        let g5 = g2.lut::<178>(g4, a1);
-        let g6 = g3.lut::<52>(g5, g4);
-        let g7 = a4.lut::<92>(g1, g6);
-        let g8 = g6.lut::<188>(a2, g7);
-        let g9 = a6.lut::<105>(a5, a2);
-        let g10 = g8.lut::<139>(g7, g9);
-        let g11 = a2.lut::<172>(g5, g3);
-        let g12 = g9.lut::<78>(g11, g3);
-        let g13 = g10.lut::<188>(a1, g12);
-        let g14 = g8.lut::<82>(a4, g9);
-        let g15 = g13.lut::<78>(g14, g1);
-        let g16 = a3.lut::<202>(g15, g13);
-        let g17 = a5.lut::<202>(g11, g8);
-        let g18 = g14.lut::<231>(g11, g7);
-        let g19 = g1.lut::<134>(g9, g18);
-        let g20 = g17.lut::<172>(g9, g19);
-        let g21 = g20.lut::<211>(g11, a3);
-        let g22 = g9.lut::<203>(g21, g2);
-        let g23 = g22.lut::<226>(a5, g21);
-        let g24 = g6.lut::<226>(g12, g4);
-        let g25 = g24.lut::<28>(a3, g19);
-        let g26 = a5.lut::<202>(g19, g25);
-        [g16, g23, g17, g26]
+        let g1 = a2.lut::<105>(a5, a6);
+        let g2 = a1.lut::<131>(a4, a6);
+        let g3 = a6.lut::<197>(a1, a3);
+        let g4 = g2.lut::<178>(g3, a1);
+        let g5 = a4.lut::<105>(a1, a3);
+        let g6 = a6.lut::<154>(g4, g5);
+        let g7 = g1.lut::<2>(a3, g6);
+        let g8 = g4.lut::<28>(g6, g3);
+        let g9 = g5.lut::<114>(g8, a4);
+        let g10 = a2.lut::<218>(g9, g8);
+        let g11 = g9.lut::<197>(g1, g10);
+        let g12 = g7.lut::<230>(g11, a1);
+        let g13 = g1.lut::<44>(g10, g12);
+        let g14 = g12.lut::<46>(g5, g13);
+        let g15 = g12.lut::<216>(g14, a3);
+        let g16 = a2.lut::<172>(g4, g6);
+        let g17 = g10.lut::<184>(a5, g16);
+        let g18 = g16.lut::<219>(g13, g9);
+        let g19 = g5.lut::<134>(g1, g18);
+        let g20 = g1.lut::<184>(g17, g19);
+        let g21 = a3.lut::<155>(g16, g20);
+        let g22 = g2.lut::<185>(g1, g21);
+        let g23 = g22.lut::<228>(g21, a5);
+        let g24 = g8.lut::<105>(g21, g15);
+        let g25 = g7.lut::<202>(g8, g24);
+        let g26 = g25.lut::<184>(a5, g19);
+        [g15, g23, g17, g26]
     }
 
     #[inline(always)]
     pub(crate) fn s2<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a6.lut::<104>(a1, a5);
-        let g2 = a5.lut::<11>(a1, a6);
-        let g3 = a2.lut::<150>(g2, a6);
-        let g4 = a6.lut::<50>(g1, g3);
+        let g1 = a1.lut::<69>(a6, a5);
+        let g2 = g1.lut::<150>(a2, a6);
+        let g3 = a1.lut::<104>(a6, a5);
+        let g4 = g2.lut::<84>(a6, g3);
         let g5 = g4.lut::<235>(a1, a4);
-        let g6 = g3.lut::<150>(a5, a3);
-        let g7 = g4.lut::<139>(a3, g3);
-        let g8 = g6.lut::<176>(g3, g7);
-        let g9 = g8.lut::<199>(g2, g1);
-        let g10 = a3.lut::<130>(a6, g4);
-        let g11 = g9.lut::<150>(a4, g10);
-        let g12 = g5.lut::<169>(a2, g11);
-        let g13 = a6.lut::<20>(g4, g12);
-        let g14 = g1.lut::<158>(g13, g11);
-        let g15 = a2.lut::<36>(g13, g14);
-        let g16 = g1.lut::<36>(g9, g15);
-        let g17 = g16.lut::<216>(g8, a1);
-        let g18 = g9.lut::<238>(g17, a6);
-        let g19 = g4.lut::<41>(a4, g18);
-        let g20 = g5.lut::<105>(g4, g3);
-        let g21 = g19.lut::<139>(g18, g20);
-        let g22 = g21.lut::<216>(g19, a3);
-        let g23 = g7.lut::<228>(g17, a4);
-        let g24 = g6.lut::<22>(g13, g11);
-        let g25 = g24.lut::<210>(g15, a1);
-        [g12, g22, g23, g25]
+        let g6 = g2.lut::<150>(a5, a3);
+        let g7 = a5.lut::<162>(g4, g6);
+        let g8 = g7.lut::<167>(g3, g1);
+        let g9 = a6.lut::<132>(g4, a3);
+        let g10 = a4.lut::<150>(g8, g9);
+        let g11 = g5.lut::<169>(a2, g10);
+        let g12 = g8.lut::<156>(g11, g2);
+        let g13 = g4.lut::<20>(a6, g11);
+        let g14 = g13.lut::<37>(g12, a2);
+        let g15 = g11.lut::<107>(g7, a6);
+        let g16 = g3.lut::<134>(a4, g15);
+        let g17 = g12.lut::<106>(g14, g16);
+        let g18 = g2.lut::<177>(g4, a3);
+        let g19 = g6.lut::<150>(g10, g13);
+        let g20 = g14.lut::<52>(g18, g19);
+        let g21 = a1.lut::<202>(g7, g20);
+        let g22 = a4.lut::<202>(g18, g21);
+        let g23 = g3.lut::<20>(g11, g14);
+        let g24 = g23.lut::<198>(g19, a1);
+        [g11, g17, g22, g24]
     }
 
     #[inline(always)]
     pub(crate) fn s3<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a3.lut::<105>(a6, a4);
-        let g2 = a5.lut::<105>(a2, g1);
-        let g3 = a4.lut::<57>(g2, a6);
-        let g4 = g2.lut::<60>(a3, g3);
-        let g5 = a4.lut::<124>(g2, a5);
-        let g6 = a5.lut::<92>(g4, g5);
-        let g7 = g1.lut::<161>(a6, g6);
-        let g8 = a4.lut::<155>(a2, g3);
-        let g9 = a6.lut::<19>(g7, g8);
-        let g10 = g4.lut::<37>(g8, g9);
-        let g11 = a5.lut::<97>(g7, g10);
-        let g12 = g5.lut::<226>(a1, g11);
-        let g13 = g8.lut::<142>(g1, a4);
-        let g14 = g13.lut::<150>(g12, a3);
-        let g15 = g2.lut::<46>(g6, g14);
-        let g16 = a2.lut::<202>(g12, g15);
-        let g17 = g6.lut::<37>(g7, g16);
-        let g18 = g2.lut::<100>(g17, a2);
-        let g19 = a4.lut::<142>(g13, g3);
-        let g20 = g12.lut::<101>(g15, a4);
-        let g21 = g9.lut::<141>(g10, g20);
-        let g22 = g19.lut::<246>(g2, g21);
-        let g23 = g18.lut::<164>(g22, a1);
-        let g24 = g21.lut::<60>(a1, g12);
-        let g25 = a1.lut::<202>(g19, g6);
-        [g23, g24, g16, g25]
+        let g1 = a2.lut::<150>(a6, a4);
+        let g2 = g1.lut::<150>(a3, a5);
+        let g3 = g2.lut::<122>(a5, a4);
+        let g4 = a5.lut::<58>(g3, g1);
+        let g5 = g4.lut::<150>(a3, a1);
+        let g6 = a4.lut::<57>(g2, a6);
+        let g7 = g5.lut::<25>(g6, g1);
+        let g8 = a2.lut::<144>(g7, a5);
+        let g9 = g3.lut::<226>(a1, g7);
+        let g10 = g9.lut::<121>(g5, g3);
+        let g11 = g2.lut::<30>(g10, g4);
+        let g12 = g9.lut::<226>(a2, g11);
+        let g13 = g12.lut::<131>(g4, a5);
+        let g14 = a2.lut::<74>(g2, g13);
+        let g15 = g8.lut::<76>(g5, g14);
+        let g16 = g6.lut::<114>(a4, g8);
+        let g17 = a1.lut::<202>(g16, g4);
+        let g18 = g15.lut::<108>(g8, g17);
+        let g19 = g18.lut::<114>(g14, g6);
+        let g20 = a1.lut::<164>(g19, g14);
+        let g21 = g8.lut::<50>(g19, a6);
+        let g22 = g21.lut::<166>(a4, g15);
+        [g20, g22, g12, g17]
     }
 
     #[inline(always)]
     pub(crate) fn s4<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a5.lut::<44>(a4, a2);
-        let g2 = g1.lut::<180>(a3, a2);
-        let g3 = g2.lut::<27>(a2, a5);
-        let g4 = a3.lut::<150>(g3, a1);
-        let g5 = g1.lut::<28>(g3, g4);
-        let g6 = a1.lut::<54>(g1, g5);
-        let g7 = a1.lut::<172>(g2, g5);
-        let g8 = a4.lut::<120>(g7, g4);
-        let g9 = a2.lut::<89>(g8, g7);
-        let g10 = g9.lut::<198>(g4, a5);
-        let g11 = g6.lut::<226>(a2, g10);
-        let g12 = a5.lut::<131>(g4, g11);
-        let g13 = g2.lut::<150>(a2, g12);
-        let g14 = g12.lut::<236>(g13, g1);
-        let g15 = a6.lut::<202>(g11, g14);
-        let g16 = g11.lut::<116>(a6, g14);
-        let g17 = g6.lut::<53>(a3, g12);
-        let g18 = g9.lut::<106>(a5, g17);
-        let g19 = g18.lut::<216>(g7, a6);
-        let g20 = a6.lut::<197>(g18, g7);
-        [g15, g16, g19, g20]
+        let g1 = a5.lut::<211>(a4, a2);
+        let g2 = a2.lut::<169>(a3, g1);
+        let g3 = a5.lut::<149>(g2, a2);
+        let g4 = g3.lut::<150>(a3, a1);
+        let g5 = g3.lut::<161>(g4, g1);
+        let g6 = a2.lut::<94>(a1, g2);
+        let g7 = g5.lut::<86>(a1, g6);
+        let g8 = g7.lut::<201>(a4, g5);
+        let g9 = g8.lut::<94>(g4, a5);
+        let g10 = g9.lut::<71>(a2, g7);
+        let g11 = a5.lut::<67>(g4, g10);
+        let g12 = g1.lut::<145>(g11, g2);
+        let g13 = g10.lut::<27>(g12, a6);
+        let g14 = g12.lut::<177>(g10, a6);
+        let g15 = g7.lut::<169>(g8, g2);
+        let g16 = g15.lut::<209>(g6, g11);
+        let g17 = a1.lut::<57>(g5, g7);
+        let g18 = g16.lut::<114>(g17, a6);
+        let g19 = a6.lut::<172>(g17, g16);
+        [g13, g14, g18, g19]
     }
 
     #[inline(always)]
     pub(crate) fn s5<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a4.lut::<242>(a5, a6);
-        let g2 = a5.lut::<179>(g1, a1);
-        let g3 = g2.lut::<105>(a4, a3);
-        let g4 = a5.lut::<150>(a6, a1);
-        let g5 = g4.lut::<227>(g1, a6);
-        let g6 = a6.lut::<121>(g5, a2);
-        let g7 = a6.lut::<104>(a1, a3);
-        let g8 = g3.lut::<110>(g6, g7);
-        let g9 = g3.lut::<201>(g5, a3);
-        let g10 = g7.lut::<5>(a3, a4);
-        let g11 = g9.lut::<210>(g10, a2);
-        let g12 = g6.lut::<54>(g4, g3);
-        let g13 = g11.lut::<46>(g12, g8);
-        let g14 = g13.lut::<149>(a3, a1);
-        let g15 = a4.lut::<203>(g14, a1);
-        let g16 = g15.lut::<46>(g3, g4);
-        let g17 = g16.lut::<226>(a4, g12);
-        let g18 = g17.lut::<72>(a2, g9);
-        let g19 = a4.lut::<92>(g18, g12);
-        let g20 = g19.lut::<78>(g15, g18);
-        let g21 = g8.lut::<210>(a5, g20);
-        let g22 = g19.lut::<156>(g17, a5);
-        let g23 = g11.lut::<45>(g21, g22);
-        let g24 = g23.lut::<178>(g7, g3);
-        let g25 = g15.lut::<212>(g14, g24);
-        let g26 = a2.lut::<202>(g25, g24);
-        [g21, g11, g26, g22]
+        let g1 = a1.lut::<150>(a6, a5);
+        let g2 = a6.lut::<220>(a4, a5);
+        let g3 = g1.lut::<229>(a6, g2);
+        let g4 = a3.lut::<104>(a1, a6);
+        let g5 = g4.lut::<5>(g3, a4);
+        let g6 = g5.lut::<77>(a1, a5);
+        let g7 = g6.lut::<179>(g2, a5);
+        let g8 = a3.lut::<105>(g7, a4);
+        let g9 = g8.lut::<169>(a3, g3);
+        let g10 = g9.lut::<180>(a2, g5);
+        let g11 = g10.lut::<135>(a1, g4);
+        let g12 = g11.lut::<149>(a3, a1);
+        let g13 = g12.lut::<226>(a4, g6);
+        let g14 = a2.lut::<109>(a6, g3);
+        let g15 = g8.lut::<86>(g14, g1);
+        let g16 = g12.lut::<46>(g8, g3);
+        let g17 = g15.lut::<216>(g16, a4);
+        let g18 = g17.lut::<40>(g9, a2);
+        let g19 = g3.lut::<198>(g13, g18);
+        let g20 = g4.lut::<124>(g14, g8);
+        let g21 = g19.lut::<156>(g20, a5);
+        let g22 = g15.lut::<78>(g18, a4);
+        let g23 = g22.lut::<154>(a5, g17);
+        let g24 = g21.lut::<89>(g23, g10);
+        let g25 = g24.lut::<212>(g8, g4);
+        let g26 = a2.lut::<202>(g13, g25);
+        [g21, g10, g26, g23]
     }
 
     #[inline(always)]
     pub(crate) fn s6<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a1.lut::<105>(a5, a4);
-        let g2 = a5.lut::<219>(a2, g1);
-        let g3 = g2.lut::<176>(g1, a4);
-        let g4 = g1.lut::<216>(g3, a6);
-        let g5 = a2.lut::<105>(g1, a6);
-        let g6 = a6.lut::<155>(a5, g4);
-        let g7 = g5.lut::<41>(g4, g6);
-        let g8 = a3.lut::<202>(g4, g7);
-        let g9 = g5.lut::<165>(g6, a3);
-        let g10 = a6.lut::<144>(g8, a4);
-        let g11 = a4.lut::<205>(g10, a3);
-        let g12 = g3.lut::<156>(g9, g11);
-        let g13 = g5.lut::<123>(g8, a4);
-        let g14 = g2.lut::<156>(g1, g13);
-        let g15 = g10.lut::<198>(g14, a2);
-        let g16 = g14.lut::<78>(g9, a5);
-        let g17 = g15.lut::<216>(g16, a3);
-        let g18 = g9.lut::<109>(g17, g14);
-        let g19 = g18.lut::<112>(g7, g16);
-        let g20 = g19.lut::<53>(a2, g12);
-        let g21 = g20.lut::<134>(g9, a4);
-        let g22 = a5.lut::<202>(g12, g21);
-        let g23 = g17.lut::<156>(g18, a2);
-        let g24 = g22.lut::<150>(g19, g12);
-        let g25 = g23.lut::<216>(g24, a1);
-        [g8, g22, g17, g25]
+        let g1 = a5.lut::<105>(a4, a1);
+        let g2 = a2.lut::<105>(g1, a6);
+        let g3 = a2.lut::<231>(g1, a5);
+        let g4 = g1.lut::<138>(a4, g3);
+        let g5 = a6.lut::<202>(g4, g1);
+        let g6 = a5.lut::<167>(a6, g5);
+        let g7 = g2.lut::<73>(g6, g5);
+        let g8 = g7.lut::<184>(a3, g5);
+        let g9 = g8.lut::<132>(a6, a4);
+        let g10 = a4.lut::<197>(g9, a3);
+        let g11 = g8.lut::<111>(a4, g2);
+        let g12 = g11.lut::<166>(g3, g1);
+        let g13 = a3.lut::<195>(g2, g12);
+        let g14 = g4.lut::<154>(g10, g13);
+        let g15 = a5.lut::<58>(g12, g2);
+        let g16 = a2.lut::<154>(g9, g12);
+        let g17 = g15.lut::<226>(a3, g16);
+        let g18 = g13.lut::<107>(g12, g17);
+        let g19 = g14.lut::<71>(g18, a2);
+        let g20 = g19.lut::<134>(g13, a4);
+        let g21 = a5.lut::<202>(g14, g20);
+        let g22 = g10.lut::<131>(g1, g17);
+        let g23 = g18.lut::<210>(a2, g17);
+        let g24 = g22.lut::<58>(g7, g23);
+        let g25 = g24.lut::<226>(a1, g23);
+        [g8, g21, g17, g25]
     }
 
     #[inline(always)]
     pub(crate) fn s7<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a6.lut::<150>(a4, a2);
+        let g1 = a6.lut::<150>(a2, a4);
         let g2 = a3.lut::<54>(g1, a6);
-        let g3 = a4.lut::<178>(a3, g1);
-        let g4 = a5.lut::<172>(g2, g3);
-        let g5 = g1.lut::<105>(a3, a5);
-        let g6 = a5.lut::<166>(a4, g5);
-        let g7 = a2.lut::<210>(g4, a4);
-        let g8 = g2.lut::<23>(g3, g7);
-        let g9 = g6.lut::<78>(g5, g8);
-        let g10 = a1.lut::<202>(g4, g9);
-        let g11 = g6.lut::<145>(g5, a2);
-        let g12 = a4.lut::<158>(g5, g11);
-        let g13 = g12.lut::<210>(g7, a5);
-        let g14 = a5.lut::<177>(g12, g1);
-        let g15 = g9.lut::<216>(g14, a2);
-        let g16 = g13.lut::<216>(g15, a1);
-        let g17 = g14.lut::<53>(g11, g3);
-        let g18 = g5.lut::<77>(g17, g8);
-        let g19 = a5.lut::<182>(g2, g12);
-        let g20 = g19.lut::<148>(g9, g13);
-        let g21 = g18.lut::<216>(g20, a1);
-        let g22 = a2.lut::<105>(g19, g15);
-        let g23 = a3.lut::<202>(g11, g22);
-        let g24 = g17.lut::<32>(g6, a6);
-        let g25 = g23.lut::<180>(a1, g24);
-        [g10, g16, g21, g25]
+        let g3 = a5.lut::<105>(g1, a3);
+        let g4 = a4.lut::<156>(g3, a5);
+        let g5 = g1.lut::<226>(g4, a4);
+        let g6 = a5.lut::<172>(g2, g5);
+        let g7 = g4.lut::<145>(g3, a2);
+        let g8 = g2.lut::<180>(a5, a6);
+        let g9 = g4.lut::<31>(g8, g3);
+        let g10 = a3.lut::<202>(g7, g9);
+        let g11 = a2.lut::<178>(g10, g8);
+        let g12 = g11.lut::<23>(g2, g5);
+        let g13 = g7.lut::<182>(a4, g3);
+        let g14 = g13.lut::<210>(g11, a5);
+        let g15 = g12.lut::<9>(g14, g1);
+        let g16 = g4.lut::<38>(g12, g15);
+        let g17 = g3.lut::<216>(g16, g12);
+        let g18 = g6.lut::<226>(a1, g17);
+        let g19 = g14.lut::<184>(a1, g16);
+        let g20 = a5.lut::<182>(g2, g13);
+        let g21 = g14.lut::<134>(g17, g20);
+        let g22 = g8.lut::<113>(g21, g12);
+        let g23 = a1.lut::<202>(g21, g22);
+        let g24 = g10.lut::<173>(g4, g15);
+        let g25 = a1.lut::<172>(g10, g24);
+        [g18, g19, g23, g25]
     }
 
     #[inline(always)]
     pub(crate) fn s8<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
         let g1 = a5.lut::<122>(a2, a4);
-        let g2 = a2.lut::<105>(g1, a3);
+        let g2 = a3.lut::<105>(g1, a2);
         let g3 = a2.lut::<163>(a4, a3);
         let g4 = g2.lut::<78>(g3, a5);
-        let g5 = a1.lut::<53>(g4, g2);
+        let g5 = g4.lut::<29>(a1, g2);
         let g6 = g3.lut::<105>(a1, a2);
-        let g7 = g5.lut::<169>(a4, g6);
-        let g8 = g6.lut::<110>(g7, a5);
-        let g9 = g5.lut::<148>(g8, g7);
-        let g10 = g2.lut::<22>(g9, g3);
-        let g11 = a5.lut::<118>(g10, g1);
-        let g12 = a1.lut::<58>(g10, g8);
-        let g13 = g7.lut::<172>(g11, g12);
-        let g14 = a6.lut::<172>(g13, g5);
-        let g15 = a1.lut::<197>(g11, g12);
-        let g16 = g15.lut::<23>(g10, g8);
-        let g17 = a6.lut::<202>(g10, g16);
-        let g18 = g14.lut::<178>(g10, g3);
-        let g19 = g2.lut::<8>(g15, g18);
-        let g20 = g8.lut::<177>(g5, a6);
-        let g21 = g17.lut::<105>(g20, g14);
-        let g22 = g18.lut::<147>(g21, a5);
-        let g23 = g19.lut::<201>(g22, a2);
-        [g14, g17, g23, g20]
+        let g7 = a4.lut::<169>(g5, g6);
+        let g8 = a5.lut::<28>(g5, g7);
+        let g9 = g2.lut::<22>(g3, g8);
+        let g10 = a4.lut::<86>(g1, g9);
+        let g11 = a5.lut::<122>(g6, g7);
+        let g12 = g10.lut::<177>(g11, a1);
+        let g13 = g5.lut::<150>(g12, g2);
+        let g14 = g13.lut::<226>(g7, g10);
+        let g15 = g5.lut::<228>(g14, a6);
+        let g16 = g12.lut::<23>(g9, g11);
+        let g17 = g16.lut::<216>(g9, a6);
+        let g18 = g9.lut::<142>(g15, g3);
+        let g19 = g2.lut::<8>(g18, g12);
+        let g20 = g11.lut::<209>(a6, g5);
+        let g21 = g17.lut::<105>(g20, g15);
+        let g22 = g21.lut::<135>(g18, a5);
+        let g23 = a2.lut::<169>(g19, g22);
+        [g15, g17, g23, g20]
     }
 }

@@ -92,7 +92,7 @@ pub trait Word: Copy + Send + Sync + sealed::Sealed + 'static {
     fn wipe(words: &mut [Self]);
     /// The 64×64 bit transpose in each element.
     fn transpose(rows: &mut [Self; 64]);
-    /// Sixteen rounds; see [`crate::rounds`].
+    /// Sixteen rounds; see `rounds`.
     fn rounds(l: &mut [Self; 32], r: &mut [Self; 32], schedule: &crate::rounds::Schedule<Self>, decrypt: bool);
 }
 
