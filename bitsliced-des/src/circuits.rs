@@ -460,143 +460,142 @@ pub(crate) mod gates {
     }
 }
 
-/// Gates an S-box: 43, 39, 38, 30, 42, 38, 38, 36.
+/// Gates an S-box: 42, 39, 38, 30, 42, 38, 38, 36.
 pub(crate) mod mux {
     use crate::word::Word;
 
     #[inline(always)]
     pub(crate) fn s1<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a6.xor(a3);
-        let g2 = g1.xor(a4);
-        let g3 = a4.select(a5, a6);
-        let g4 = a5.select(g2, g3);
-        let g5 = g3.or(a4);
-        let g6 = g5.xor(a1);
-        let g7 = a1.select(g6, g2);
-        let g8 = g6.xor(a5);
-        let g9 = g8.select(g2, W::ONES);
-        let g10 = g7.xor(g9);
-        let g11 = a1.select(a5, a4);
-        let g12 = g11.select(g9, a2);
-        let g13 = g12.xor(g8);
-        let g14 = g10.select(g13, g8);
-        let g15 = a2.select(g4, g14);
-        let g16 = g6.select(g11, g3);
-        let g17 = g2.select(a4, g16);
-        let g18 = g13.not();
-        let g19 = g17.select(g13, g18);
-        let g20 = a2.select(g19, g18);
-        let g21 = a3.select(g15, g20);
-        let g22 = g16.select(g15, g19);
-        let g23 = g22.select(g8, g9);
-        let g24 = a3.select(g19, g23);
-        let g25 = g2.select(g17, g14);
-        let g26 = g25.xor(g20);
-        let g27 = a1.select(g24, g26);
-        let g28 = g23.and_not(g27);
-        let g29 = g16.select(g28, g13);
-        let g30 = a5.select(g7, g16);
-        let g31 = a2.select(g10, g30);
-        let g32 = g20.and_not(g31);
-        let g33 = g32.xor(g1);
-        let g34 = g8.xor(g33);
-        let g35 = g24.select(g30, g34);
-        let g36 = g14.select(g35, g34);
-        let g37 = a3.select(g29, g36);
-        let g38 = g37.select(g21, g23);
-        let g39 = g30.select(g38, g23);
-        let g40 = a3.select(g39, g31);
-        let g41 = g38.select(g1, g40);
-        let g42 = g17.select(g41, g33);
-        let g43 = a5.select(g42, g27);
-        [g21, g37, g43, g40]
+        let g1 = a4.select(W::ONES, a6);
+        let g2 = g1.xor(a1);
+        let g3 = a6.xor(a3);
+        let g4 = g3.xor(a4);
+        let g5 = a1.select(g2, g4);
+        let g6 = a4.or(g5);
+        let g7 = a1.select(a5, a4);
+        let g8 = g6.select(g7, a1);
+        let g9 = a5.select(g5, g8);
+        let g10 = g1.select(g9, g2);
+        let g11 = a5.xor(g2);
+        let g12 = g4.select(a4, g8);
+        let g13 = g12.select(g6, a2);
+        let g14 = g11.select(g4, g13);
+        let g15 = g7.select(g14, a2);
+        let g16 = g15.xor(g11);
+        let g17 = g10.select(g11, g16);
+        let g18 = a2.xor(g17);
+        let g19 = g16.not();
+        let g20 = g12.xor(g19);
+        let g21 = g5.xor(g14);
+        let g22 = a2.select(g21, g19);
+        let g23 = a2.select(g20, g22);
+        let g24 = a3.select(g18, g23);
+        let g25 = g8.select(g22, g16);
+        let g26 = a2.select(g22, g9);
+        let g27 = g26.select(g17, g5);
+        let g28 = g23.and_not(g26);
+        let g29 = g28.xor(g3);
+        let g30 = g29.xor(g11);
+        let g31 = g27.select(g10, g30);
+        let g32 = a3.select(g25, g31);
+        let g33 = g8.select(g18, g20);
+        let g34 = g33.select(g11, g14);
+        let g35 = g32.select(g24, g34);
+        let g36 = a3.select(g34, g26);
+        let g37 = g35.select(g3, g36);
+        let g38 = g12.select(g37, g29);
+        let g39 = g25.xor(g27);
+        let g40 = a3.select(g33, g35);
+        let g41 = g2.select(g39, g40);
+        let g42 = a5.select(g38, g41);
+        [g24, g32, g42, g36]
     }
 
     #[inline(always)]
     pub(crate) fn s2<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
         let g1 = a6.select(a3, W::ONES);
-        let g2 = a2.select(g1, a5);
-        let g3 = a5.xor(a3);
-        let g4 = g1.select(a4, g3);
-        let g5 = g1.xor(a4);
-        let g6 = a5.select(g4, g5);
-        let g7 = g6.xor(a2);
-        let g8 = a1.xor(g7);
-        let g9 = a3.xor(g8);
-        let g10 = a3.select(g9, a4);
-        let g11 = g2.xor(g10);
-        let g12 = g3.xor(a1);
-        let g13 = a2.select(g7, g12);
+        let g2 = a3.xor(a5);
+        let g3 = g1.select(a4, g2);
+        let g4 = g1.xor(a4);
+        let g5 = a5.select(g3, g4);
+        let g6 = a2.xor(g5);
+        let g7 = a1.xor(g6);
+        let g8 = a3.xor(g7);
+        let g9 = a3.select(g8, a4);
+        let g10 = a2.select(g1, a5);
+        let g11 = g9.xor(g10);
+        let g12 = a1.xor(g2);
+        let g13 = a2.select(g6, g12);
         let g14 = a5.select(g11, g13);
-        let g15 = a2.select(g4, a6);
-        let g16 = g15.xor(g3);
-        let g17 = g12.select(a6, g15);
-        let g18 = g17.and(a3);
-        let g19 = g14.select(g18, W::ONES);
-        let g20 = a1.select(g16, g19);
-        let g21 = a6.select(g14, g20);
-        let g22 = g5.xor(a1);
-        let g23 = g18.select(g10, g15);
-        let g24 = g22.xor(g23);
-        let g25 = g3.select(g7, g24);
-        let g26 = g25.select(g24, g21);
-        let g27 = g26.select(g12, g8);
-        let g28 = a6.select(g9, g27);
-        let g29 = a2.select(g28, g8);
-        let g30 = g28.select(g22, g10);
-        let g31 = a5.select(g30, g17);
-        let g32 = g24.select(g25, a3);
-        let g33 = a5.select(g20, g32);
+        let g15 = a2.select(g3, a6);
+        let g16 = g2.xor(g15);
+        let g17 = a6.and(a3);
+        let g18 = g14.select(g17, W::ONES);
+        let g19 = a1.select(g16, g18);
+        let g20 = a6.select(g14, g19);
+        let g21 = g4.xor(a1);
+        let g22 = g17.select(g9, g15);
+        let g23 = g21.xor(g22);
+        let g24 = g2.select(g6, g23);
+        let g25 = g24.select(g23, g20);
+        let g26 = g25.select(g12, g5);
+        let g27 = a6.select(g8, g26);
+        let g28 = a2.select(g27, g7);
+        let g29 = g27.select(g21, g9);
+        let g30 = g12.select(a6, g15);
+        let g31 = a5.select(g29, g30);
+        let g32 = g23.select(g24, a3);
+        let g33 = a5.select(g19, g32);
         let g34 = a2.select(g31, g33);
-        let g35 = g31.select(g22, g32);
-        let g36 = g35.select(g26, g19);
+        let g35 = g31.select(g21, g32);
+        let g36 = g35.select(g25, g18);
         let g37 = g16.select(g11, g33);
-        let g38 = a6.select(g25, g37);
+        let g38 = a6.select(g24, g37);
         let g39 = a1.select(g36, g38);
-        [g21, g29, g34, g39]
+        [g20, g28, g34, g39]
     }
 
     #[inline(always)]
     pub(crate) fn s3<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
         let g1 = a2.xor(a6);
-        let g2 = a4.xor(g1);
-        let g3 = a5.xor(g2);
-        let g4 = a3.xor(g1);
-        let g5 = g4.select(g2, a5);
-        let g6 = g5.select(g4, g3);
-        let g7 = a5.and(g6);
-        let g8 = a6.select(g2, g7);
-        let g9 = a1.xor(a6);
-        let g10 = g8.select(g9, a1);
-        let g11 = g3.xor(g10);
-        let g12 = g11.xor(g8);
-        let g13 = a2.select(g5, g11);
-        let g14 = g13.not();
-        let g15 = g9.select(g3, g14);
-        let g16 = a3.select(g15, g13);
-        let g17 = g16.select(a2, g14);
-        let g18 = a4.select(g3, g17);
-        let g19 = a1.select(g12, g18);
-        let g20 = g4.xor(g9);
-        let g21 = g3.xor(g20);
-        let g22 = g10.select(g21, g15);
-        let g23 = g6.select(g21, g22);
-        let g24 = a3.select(g19, g23);
-        let g25 = g11.select(g17, g5);
-        let g26 = g8.select(a1, W::ONES);
-        let g27 = g26.xor(g11);
+        let g2 = g1.xor(a4);
+        let g3 = a3.xor(g1);
+        let g4 = g3.and(a5);
+        let g5 = a6.select(g2, g4);
+        let g6 = a6.xor(a1);
+        let g7 = g5.select(g6, a1);
+        let g8 = a5.xor(g2);
+        let g9 = g7.xor(g8);
+        let g10 = g5.xor(g9);
+        let g11 = g3.select(g2, a5);
+        let g12 = a2.select(g11, g9);
+        let g13 = g12.not();
+        let g14 = g6.select(g8, g13);
+        let g15 = g11.select(g3, g8);
+        let g16 = g6.xor(g3);
+        let g17 = g16.xor(g8);
+        let g18 = g7.select(g17, g14);
+        let g19 = g15.select(g17, g18);
+        let g20 = g14.select(g13, g19);
+        let g21 = g20.select(a2, g13);
+        let g22 = a4.select(g8, g21);
+        let g23 = a1.select(g10, g22);
+        let g24 = a3.select(g23, g19);
+        let g25 = g9.select(g21, g11);
+        let g26 = g5.select(a1, W::ONES);
+        let g27 = g26.xor(g9);
         let g28 = a4.select(g25, g27);
-        let g29 = g15.select(g14, g24);
-        let g30 = a3.select(g28, g29);
-        let g31 = a5.select(g28, g20);
-        let g32 = g5.select(g10, g21);
-        let g33 = a4.select(g31, g32);
-        let g34 = a2.select(g30, g33);
-        let g35 = g33.or(g22);
-        let g36 = g8.select(g3, g35);
-        let g37 = a3.select(g36, g28);
-        let g38 = a1.select(g16, g6);
-        [g24, g34, g37, g38]
+        let g29 = a3.select(g28, g20);
+        let g30 = g11.xor(a1);
+        let g31 = a5.select(g28, g16);
+        let g32 = g5.select(g30, g31);
+        let g33 = a2.select(g29, g32);
+        let g34 = g20.select(g19, g16);
+        let g35 = g5.select(g8, g34);
+        let g36 = a3.select(g35, g28);
+        let g37 = a3.select(g14, g12);
+        let g38 = a1.select(g37, g15);
+        [g24, g33, g36, g38]
     }
 
     #[inline(always)]
@@ -638,41 +637,41 @@ pub(crate) mod mux {
     pub(crate) fn s5<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
         let g1 = a6.xor(a2);
         let g2 = g1.xor(a3);
-        let g3 = a4.select(a5, a6);
-        let g4 = a6.select(W::ONES, a1);
-        let g5 = g4.xor(a4);
-        let g6 = g3.xor(g5);
-        let g7 = g5.select(g6, g4);
-        let g8 = a1.xor(g7);
+        let g3 = a1.or(a6);
+        let g4 = g3.xor(a4);
+        let g5 = a4.select(a5, a6);
+        let g6 = g4.xor(g5);
+        let g7 = g4.select(g6, g3);
+        let g8 = g7.xor(a1);
         let g9 = a3.select(g6, g8);
-        let g10 = g4.or(a3);
+        let g10 = a3.or(g3);
         let g11 = g9.select(a2, g10);
-        let g12 = a5.xor(g11);
+        let g12 = g11.xor(a5);
         let g13 = g2.select(g11, g12);
-        let g14 = g13.xor(a4);
+        let g14 = a4.xor(g13);
         let g15 = g11.select(g8, W::ONES);
         let g16 = g14.select(g6, g15);
         let g17 = a1.select(g16, g14);
-        let g18 = g5.select(g3, g15);
+        let g18 = g4.select(g5, g15);
         let g19 = a3.xor(g18);
         let g20 = a5.select(g11, g19);
-        let g21 = g20.select(g9, g5);
+        let g21 = g20.select(g9, g4);
         let g22 = g21.select(a3, a5);
         let g23 = a1.select(g1, g2);
-        let g24 = g2.xor(g15);
-        let g25 = g3.select(g23, g24);
+        let g24 = g2.select(a1, g15);
+        let g25 = g5.select(g23, g24);
         let g26 = a3.select(g18, g25);
-        let g27 = g2.xor(g26);
-        let g28 = g8.select(g20, g27);
+        let g27 = g26.xor(g2);
+        let g28 = g15.select(g20, g27);
         let g29 = a6.select(g28, g12);
         let g30 = g22.select(g29, g11);
         let g31 = g17.select(g18, g30);
         let g32 = g31.select(g26, g1);
-        let g33 = g32.xor(g22);
+        let g33 = g22.xor(g32);
         let g34 = a5.select(g17, g33);
         let g35 = a4.select(g25, g30);
         let g36 = a2.select(g21, g20);
-        let g37 = g23.select(g5, g13);
+        let g37 = g23.select(g4, g13);
         let g38 = g29.select(g37, g20);
         let g39 = a3.select(g27, g38);
         let g40 = g33.select(a4, g37);
@@ -809,39 +808,39 @@ pub(crate) mod mux {
     }
 }
 
-/// Gates an S-box: 26, 24, 22, 19, 26, 25, 25, 23.
+/// Gates an S-box: 26, 24, 22, 19, 26, 24, 25, 23.
 pub(crate) mod lut {
     use crate::word::Word;
 
     #[inline(always)]
     pub(crate) fn s1<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a2.lut::<105>(a5, a6);
-        let g2 = a1.lut::<131>(a4, a6);
-        let g3 = a6.lut::<197>(a1, a3);
-        let g4 = g2.lut::<178>(g3, a1);
-        let g5 = a4.lut::<105>(a1, a3);
-        let g6 = a6.lut::<154>(g4, g5);
-        let g7 = g1.lut::<2>(a3, g6);
-        let g8 = g4.lut::<28>(g6, g3);
-        let g9 = g5.lut::<114>(g8, a4);
-        let g10 = a2.lut::<218>(g9, g8);
-        let g11 = g9.lut::<197>(g1, g10);
-        let g12 = g7.lut::<230>(g11, a1);
-        let g13 = g1.lut::<44>(g10, g12);
-        let g14 = g12.lut::<46>(g5, g13);
-        let g15 = g12.lut::<216>(g14, a3);
-        let g16 = a2.lut::<172>(g4, g6);
-        let g17 = g10.lut::<184>(a5, g16);
-        let g18 = g16.lut::<219>(g13, g9);
-        let g19 = g5.lut::<134>(g1, g18);
-        let g20 = g1.lut::<184>(g17, g19);
-        let g21 = a3.lut::<155>(g16, g20);
-        let g22 = g2.lut::<185>(g1, g21);
-        let g23 = g22.lut::<228>(g21, a5);
-        let g24 = g8.lut::<105>(g21, g15);
-        let g25 = g7.lut::<202>(g8, g24);
-        let g26 = g25.lut::<184>(a5, g19);
-        [g15, g23, g17, g26]
+        let g1 = a2.lut::<105>(a6, a5);
+        let g2 = a4.lut::<105>(a1, a3);
+        let g3 = a3.lut::<141>(a1, a6);
+        let g4 = a1.lut::<131>(a4, a6);
+        let g5 = g4.lut::<146>(g3, a1);
+        let g6 = a6.lut::<154>(g4, g2);
+        let g7 = g3.lut::<38>(g5, g6);
+        let g8 = a4.lut::<92>(g2, g7);
+        let g9 = g8.lut::<230>(g7, a2);
+        let g10 = g9.lut::<141>(g1, g8);
+        let g11 = g6.lut::<16>(a3, g1);
+        let g12 = g10.lut::<188>(a1, g11);
+        let g13 = g1.lut::<44>(g9, g12);
+        let g14 = g13.lut::<116>(g2, g12);
+        let g15 = g14.lut::<228>(g12, a3);
+        let g16 = g5.lut::<216>(g6, a2);
+        let g17 = g8.lut::<219>(g13, g16);
+        let g18 = g1.lut::<148>(g17, g2);
+        let g19 = g16.lut::<228>(g9, a5);
+        let g20 = g18.lut::<226>(g19, g1);
+        let g21 = g20.lut::<181>(a3, g16);
+        let g22 = g21.lut::<218>(g4, a5);
+        let g23 = g22.lut::<184>(g1, g21);
+        let g24 = g7.lut::<105>(g15, g21);
+        let g25 = g24.lut::<184>(g11, g7);
+        let g26 = a5.lut::<202>(g18, g25);
+        [g15, g23, g19, g26]
     }
 
     #[inline(always)]
@@ -902,144 +901,143 @@ pub(crate) mod lut {
 
     #[inline(always)]
     pub(crate) fn s4<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a5.lut::<211>(a4, a2);
-        let g2 = a2.lut::<169>(a3, g1);
-        let g3 = a5.lut::<149>(g2, a2);
-        let g4 = g3.lut::<150>(a3, a1);
-        let g5 = g3.lut::<161>(g4, g1);
-        let g6 = a2.lut::<94>(a1, g2);
-        let g7 = g5.lut::<86>(a1, g6);
+        let g1 = a5.lut::<181>(a2, a4);
+        let g2 = g1.lut::<30>(a2, a3);
+        let g3 = g2.lut::<57>(a2, a5);
+        let g4 = a1.lut::<105>(a3, g3);
+        let g5 = g1.lut::<164>(g4, g3);
+        let g6 = a2.lut::<203>(g2, a1);
+        let g7 = g5.lut::<54>(g6, a1);
         let g8 = g7.lut::<201>(a4, g5);
-        let g9 = g8.lut::<94>(g4, a5);
-        let g10 = g9.lut::<71>(a2, g7);
-        let g11 = a5.lut::<67>(g4, g10);
-        let g12 = g1.lut::<145>(g11, g2);
-        let g13 = g10.lut::<27>(g12, a6);
-        let g14 = g12.lut::<177>(g10, a6);
-        let g15 = g7.lut::<169>(g8, g2);
-        let g16 = g15.lut::<209>(g6, g11);
-        let g17 = a1.lut::<57>(g5, g7);
-        let g18 = g16.lut::<114>(g17, a6);
-        let g19 = a6.lut::<172>(g17, g16);
+        let g9 = g4.lut::<71>(a5, g8);
+        let g10 = a2.lut::<53>(g7, g9);
+        let g11 = a5.lut::<26>(g10, g4);
+        let g12 = g2.lut::<167>(g1, g11);
+        let g13 = g10.lut::<78>(g12, a6);
+        let g14 = g12.lut::<27>(g10, a6);
+        let g15 = g7.lut::<54>(g2, g8);
+        let g16 = g6.lut::<197>(g15, g11);
+        let g17 = a1.lut::<172>(g6, g5);
+        let g18 = g16.lut::<184>(a6, g17);
+        let g19 = a6.lut::<163>(g17, g16);
         [g13, g14, g18, g19]
     }
 
     #[inline(always)]
     pub(crate) fn s5<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a1.lut::<150>(a6, a5);
-        let g2 = a6.lut::<220>(a4, a5);
-        let g3 = g1.lut::<229>(a6, g2);
-        let g4 = a3.lut::<104>(a1, a6);
-        let g5 = g4.lut::<5>(g3, a4);
-        let g6 = g5.lut::<77>(a1, a5);
-        let g7 = g6.lut::<179>(g2, a5);
-        let g8 = a3.lut::<105>(g7, a4);
-        let g9 = g8.lut::<169>(a3, g3);
-        let g10 = g9.lut::<180>(a2, g5);
-        let g11 = g10.lut::<135>(a1, g4);
-        let g12 = g11.lut::<149>(a3, a1);
-        let g13 = g12.lut::<226>(a4, g6);
-        let g14 = a2.lut::<109>(a6, g3);
-        let g15 = g8.lut::<86>(g14, g1);
-        let g16 = g12.lut::<46>(g8, g3);
-        let g17 = g15.lut::<216>(g16, a4);
-        let g18 = g17.lut::<40>(g9, a2);
-        let g19 = g3.lut::<198>(g13, g18);
-        let g20 = g4.lut::<124>(g14, g8);
-        let g21 = g19.lut::<156>(g20, a5);
-        let g22 = g15.lut::<78>(g18, a4);
-        let g23 = g22.lut::<154>(a5, g17);
-        let g24 = g21.lut::<89>(g23, g10);
-        let g25 = g24.lut::<212>(g8, g4);
-        let g26 = a2.lut::<202>(g13, g25);
-        [g21, g10, g26, g23]
+        let g1 = a6.lut::<186>(a5, a4);
+        let g2 = a1.lut::<213>(a5, g1);
+        let g3 = a4.lut::<105>(a3, g2);
+        let g4 = a6.lut::<104>(a3, a1);
+        let g5 = a5.lut::<150>(a6, a1);
+        let g6 = a6.lut::<185>(g1, g5);
+        let g7 = a6.lut::<121>(g6, a2);
+        let g8 = g3.lut::<110>(g4, g7);
+        let g9 = g6.lut::<225>(a3, g3);
+        let g10 = g7.lut::<54>(g5, g3);
+        let g11 = a2.lut::<21>(g4, a4);
+        let g12 = a2.lut::<154>(g11, g9);
+        let g13 = g10.lut::<92>(g8, g12);
+        let g14 = a1.lut::<135>(a3, g13);
+        let g15 = a4.lut::<173>(a1, g14);
+        let g16 = g15.lut::<78>(g5, g3);
+        let g17 = g10.lut::<184>(a4, g16);
+        let g18 = a2.lut::<96>(g9, g17);
+        let g19 = g6.lut::<166>(g18, g15);
+        let g20 = a5.lut::<198>(g8, g19);
+        let g21 = g10.lut::<46>(a4, g18);
+        let g22 = g17.lut::<180>(g21, a5);
+        let g23 = g20.lut::<89>(g22, g12);
+        let g24 = g4.lut::<142>(g23, g3);
+        let g25 = g15.lut::<112>(g24, g2);
+        let g26 = g25.lut::<226>(a2, g24);
+        [g20, g12, g26, g22]
     }
 
     #[inline(always)]
     pub(crate) fn s6<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a5.lut::<105>(a4, a1);
-        let g2 = a2.lut::<105>(g1, a6);
-        let g3 = a2.lut::<231>(g1, a5);
-        let g4 = g1.lut::<138>(a4, g3);
-        let g5 = a6.lut::<202>(g4, g1);
-        let g6 = a5.lut::<167>(a6, g5);
-        let g7 = g2.lut::<73>(g6, g5);
+        let g1 = a5.lut::<105>(a1, a4);
+        let g2 = a6.lut::<105>(g1, a2);
+        let g3 = a2.lut::<183>(g2, a5);
+        let g4 = g3.lut::<176>(g1, a4);
+        let g5 = a6.lut::<172>(g1, g4);
+        let g6 = a6.lut::<157>(g5, a5);
+        let g7 = g2.lut::<41>(g5, g6);
         let g8 = g7.lut::<184>(a3, g5);
-        let g9 = g8.lut::<132>(a6, a4);
-        let g10 = a4.lut::<197>(g9, a3);
-        let g11 = g8.lut::<111>(a4, g2);
-        let g12 = g11.lut::<166>(g3, g1);
-        let g13 = a3.lut::<195>(g2, g12);
-        let g14 = g4.lut::<154>(g10, g13);
-        let g15 = a5.lut::<58>(g12, g2);
-        let g16 = a2.lut::<154>(g9, g12);
-        let g17 = g15.lut::<226>(a3, g16);
-        let g18 = g13.lut::<107>(g12, g17);
-        let g19 = g14.lut::<71>(g18, a2);
-        let g20 = g19.lut::<134>(g13, a4);
-        let g21 = a5.lut::<202>(g14, g20);
-        let g22 = g10.lut::<131>(g1, g17);
-        let g23 = g18.lut::<210>(a2, g17);
-        let g24 = g22.lut::<58>(g7, g23);
-        let g25 = g24.lut::<226>(a1, g23);
-        [g8, g21, g17, g25]
+        let g9 = a6.lut::<100>(a1, a2);
+        let g10 = g2.lut::<125>(a4, g8);
+        let g11 = g1.lut::<225>(g9, g10);
+        let g12 = g11.lut::<210>(g9, a2);
+        let g13 = a4.lut::<217>(a3, g11);
+        let g14 = g12.lut::<158>(g2, g13);
+        let g15 = g14.lut::<177>(g2, a4);
+        let g16 = a3.lut::<134>(g3, g2);
+        let g17 = g9.lut::<201>(g2, g13);
+        let g18 = g11.lut::<75>(g16, a2);
+        let g19 = g2.lut::<216>(g18, a5);
+        let g20 = g17.lut::<178>(g19, g18);
+        let g21 = g16.lut::<229>(g20, g15);
+        let g22 = g21.lut::<210>(a1, a5);
+        let g23 = g15.lut::<216>(g22, a3);
+        let g24 = a3.lut::<172>(g12, g19);
+        [g8, g23, g24, g20]
     }
 
     #[inline(always)]
     pub(crate) fn s7<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a6.lut::<150>(a2, a4);
-        let g2 = a3.lut::<54>(g1, a6);
-        let g3 = a5.lut::<105>(g1, a3);
+        let g1 = a4.lut::<150>(a2, a6);
+        let g2 = g1.lut::<30>(a6, a3);
+        let g3 = a3.lut::<105>(a5, g1);
         let g4 = a4.lut::<156>(g3, a5);
-        let g5 = g1.lut::<226>(g4, a4);
+        let g5 = a4.lut::<184>(g4, g1);
         let g6 = a5.lut::<172>(g2, g5);
-        let g7 = g4.lut::<145>(g3, a2);
-        let g8 = g2.lut::<180>(a5, a6);
-        let g9 = g4.lut::<31>(g8, g3);
-        let g10 = a3.lut::<202>(g7, g9);
-        let g11 = a2.lut::<178>(g10, g8);
-        let g12 = g11.lut::<23>(g2, g5);
-        let g13 = g7.lut::<182>(a4, g3);
-        let g14 = g13.lut::<210>(g11, a5);
-        let g15 = g12.lut::<9>(g14, g1);
-        let g16 = g4.lut::<38>(g12, g15);
-        let g17 = g3.lut::<216>(g16, g12);
-        let g18 = g6.lut::<226>(a1, g17);
-        let g19 = g14.lut::<184>(a1, g16);
-        let g20 = a5.lut::<182>(g2, g13);
-        let g21 = g14.lut::<134>(g17, g20);
-        let g22 = g8.lut::<113>(g21, g12);
-        let g23 = a1.lut::<202>(g21, g22);
-        let g24 = g10.lut::<173>(g4, g15);
-        let g25 = a1.lut::<172>(g10, g24);
+        let g7 = g3.lut::<131>(a2, g4);
+        let g8 = g7.lut::<87>(g3, g4);
+        let g9 = g7.lut::<226>(a3, g8);
+        let g10 = g3.lut::<71>(a6, g1);
+        let g11 = g9.lut::<142>(g10, a2);
+        let g12 = g2.lut::<23>(g11, g5);
+        let g13 = g3.lut::<182>(a4, g7);
+        let g14 = g11.lut::<166>(a5, g13);
+        let g15 = g14.lut::<97>(g1, g12);
+        let g16 = g4.lut::<46>(g12, g15);
+        let g17 = g16.lut::<228>(g3, g12);
+        let g18 = a1.lut::<202>(g6, g17);
+        let g19 = a1.lut::<172>(g14, g16);
+        let g20 = g13.lut::<182>(g2, a5);
+        let g21 = g20.lut::<148>(g17, g14);
+        let g22 = g21.lut::<43>(g12, g10);
+        let g23 = g21.lut::<226>(a1, g22);
+        let g24 = g15.lut::<16>(g4, g7);
+        let g25 = g24.lut::<166>(a1, g9);
         [g18, g19, g23, g25]
     }
 
     #[inline(always)]
     pub(crate) fn s8<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
-        let g1 = a5.lut::<122>(a2, a4);
+        let g1 = a2.lut::<110>(a5, a4);
         let g2 = a3.lut::<105>(g1, a2);
-        let g3 = a2.lut::<163>(a4, a3);
-        let g4 = g2.lut::<78>(g3, a5);
-        let g5 = g4.lut::<29>(a1, g2);
-        let g6 = g3.lut::<105>(a1, a2);
-        let g7 = a4.lut::<169>(g5, g6);
-        let g8 = a5.lut::<28>(g5, g7);
-        let g9 = g2.lut::<22>(g3, g8);
-        let g10 = a4.lut::<86>(g1, g9);
-        let g11 = a5.lut::<122>(g6, g7);
-        let g12 = g10.lut::<177>(g11, a1);
-        let g13 = g5.lut::<150>(g12, g2);
-        let g14 = g13.lut::<226>(g7, g10);
-        let g15 = g5.lut::<228>(g14, a6);
-        let g16 = g12.lut::<23>(g9, g11);
-        let g17 = g16.lut::<216>(g9, a6);
-        let g18 = g9.lut::<142>(g15, g3);
-        let g19 = g2.lut::<8>(g18, g12);
-        let g20 = g11.lut::<209>(a6, g5);
-        let g21 = g17.lut::<105>(g20, g15);
-        let g22 = g21.lut::<135>(g18, a5);
-        let g23 = a2.lut::<169>(g19, g22);
-        [g15, g17, g23, g20]
+        let g3 = a3.lut::<177>(a4, a2);
+        let g4 = g3.lut::<105>(a2, a1);
+        let g5 = a5.lut::<92>(g3, g2);
+        let g6 = g2.lut::<71>(a1, g5);
+        let g7 = g4.lut::<225>(a4, g6);
+        let g8 = a5.lut::<26>(g7, g6);
+        let g9 = g2.lut::<150>(g3, g8);
+        let g10 = a5.lut::<54>(g9, g1);
+        let g11 = g7.lut::<122>(g4, a5);
+        let g12 = g10.lut::<209>(a1, g11);
+        let g13 = g6.lut::<150>(g12, g2);
+        let g14 = g10.lut::<216>(g13, g7);
+        let g15 = a6.lut::<172>(g14, g6);
+        let g16 = g11.lut::<23>(g9, g12);
+        let g17 = g9.lut::<226>(a6, g16);
+        let g18 = a6.lut::<197>(g11, g6);
+        let g19 = g15.lut::<105>(g17, g18);
+        let g20 = g3.lut::<212>(g15, g9);
+        let g21 = g19.lut::<135>(g20, a5);
+        let g22 = g20.lut::<128>(g12, g5);
+        let g23 = g21.lut::<225>(g22, a2);
+        [g15, g17, g23, g18]
     }
 }
