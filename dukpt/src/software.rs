@@ -1,11 +1,12 @@
-//! The ciphers as software. The only module that names the `des` crate: a constant-time DES replaces it here.
+//! The ciphers as software: the only module that names them. DES is bitsliced, so no table is indexed by a secret.
 
 use ::aes::{Aes128, Aes192, Aes256};
+use bitsliced_des::{Des, TdesEde2, TdesEde3, batch, lanes::Level, x924};
 use cbc::{Decryptor, Encryptor};
 use cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
-use des::{Des, TdesEde2, TdesEde3};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::KeyError;
 
@@ -23,17 +24,33 @@ pub(crate) fn des_encrypt(key: &[u8; 8], block: &mut [u8; 8]) {
 
 /// Two DES encryptions under two keys, each of one block.
 pub(crate) fn des_encrypt_pair(keys: [&[u8; 8]; 2], blocks: [&mut [u8; 8]; 2]) {
-    for (key, block) in keys.into_iter().zip(blocks) {
-        des_encrypt(key, block);
-    }
+    let keys = Zeroizing::new(keys.map(|key| *key));
+    let mut lanes = Zeroizing::new(blocks.each_ref().map(|block| **block));
+    batch::des_encrypt(Level::best_for(2), &*keys, &mut *lanes);
+    blocks.into_iter().zip(&*lanes).for_each(|(block, lane)| *block = *lane);
+}
+
+/// What becomes of a transaction key: nothing, or the variant in both halves and, for data keys, the encryption of each
+/// half under the whole.
+pub(crate) use bitsliced_des::x924::Working;
+
+/// A whole derivation of TDES DUKPT, from initial key to working key. `register` is the right half of the KSN.
+pub(crate) fn tdes_working_key(initial_key: &[u8; 16], register: u64, working: Working, out: &mut [u8; 16]) {
+    let initial = core::slice::from_ref(initial_key);
+    x924::derive(Level::best_for(1), initial, &[register.to_be_bytes()], working, core::slice::from_mut(out));
 }
 
 /// Two-key TDES over each 8-byte block, ECB.
 pub(crate) fn tdes_encrypt_blocks<const N: usize>(key: &[u8; 16], blocks: [&mut [u8; 8]; N]) {
-    let cipher = TdesEde2::new(key.into());
-    for block in blocks {
-        cipher.encrypt_block(block.into());
-    }
+    tdes_encrypt_each([key; N], blocks);
+}
+
+/// Two-key TDES of each 8-byte block under its own key.
+pub(crate) fn tdes_encrypt_each<const N: usize>(keys: [&[u8; 16]; N], blocks: [&mut [u8; 8]; N]) {
+    let keys = Zeroizing::new(keys.map(|key| *key));
+    let mut lanes = Zeroizing::new(blocks.each_ref().map(|block| **block));
+    batch::tdes_encrypt(Level::best_for(N), &*keys, &mut *lanes);
+    blocks.into_iter().zip(&*lanes).for_each(|(block, lane)| *block = *lane);
 }
 
 /// Two-key TDES decryption of one block.
@@ -52,8 +69,17 @@ pub(crate) fn tdes_cbc_encrypt(key: TdesKey<'_>, iv: &[u8; 8], data: &mut [u8]) 
 /// TDES-CBC, in place; `data` is whole 8-byte blocks.
 pub(crate) fn tdes_cbc_decrypt(key: TdesKey<'_>, iv: &[u8; 8], data: &mut [u8]) -> Result<(), KeyError> {
     match key {
-        TdesKey::Two(key) => cbc_decrypt(TdesEde2::new(key.into()), iv, data),
-        TdesKey::Three(key) => cbc_decrypt(TdesEde3::new(key.into()), iv, data),
+        // All blocks of a message share the lanes; the `cbc` crate would decrypt a short one block by block.
+        TdesKey::Two(key) => TdesEde2::new(key.into()).cbc_decrypt(iv, whole_des_blocks(data)?),
+        TdesKey::Three(key) => TdesEde3::new(key.into()).cbc_decrypt(iv, whole_des_blocks(data)?),
+    }
+    Ok(())
+}
+
+fn whole_des_blocks(data: &mut [u8]) -> Result<&mut [[u8; 8]], KeyError> {
+    match data.as_chunks_mut() {
+        (blocks, []) if !blocks.is_empty() => Ok(blocks),
+        _ => Err(KeyError::BadLength),
     }
 }
 

@@ -3,7 +3,11 @@
 use zeroize::Zeroizing;
 
 use super::{Ksn, VARIANT_C0};
-use crate::{KeyError, KsnError, secret::Secret, software};
+use crate::{
+    KeyError, KsnError,
+    secret::Secret,
+    software::{self, Working},
+};
 
 /// The initial key of one device, 16 bytes: the only key bytes that ever leave a token.
 #[expect(missing_debug_implementations, reason = "holds a clear key")]
@@ -28,9 +32,9 @@ impl InitialKey {
     pub(crate) fn derive(base_key: &[u8; 16], ksn: &Ksn) -> Self {
         let variant = xor(base_key, &VARIANT_C0);
         Self(Secret::filled(|key| {
-            for (half, parent) in key.as_chunks_mut().0.iter_mut().zip([base_key, &variant]) {
-                *half = ksn.initial_key_block();
-                software::tdes_encrypt_blocks(parent, [half]);
+            if let [left, right] = key.as_chunks_mut().0 {
+                (*left, *right) = (ksn.initial_key_block(), ksn.initial_key_block());
+                software::tdes_encrypt_each([base_key, &variant], [left, right]);
             }
         }))
     }
@@ -47,18 +51,7 @@ impl TransactionKey {
     /// # Errors
     /// [`KsnError::CounterZero`].
     pub fn derive(initial_key: &InitialKey, ksn: &Ksn) -> Result<Self, KsnError> {
-        let counter = ksn.counter();
-        if counter == 0 {
-            return Err(KsnError::CounterZero);
-        }
-        Ok(Self(Secret::filled(|key| {
-            *key = *initial_key.expose();
-            let mut register = ksn.base_register();
-            for bit in (0..21).rev().map(|shift| 1 << shift).filter(|bit| u64::from(counter) & bit != 0) {
-                register |= bit;
-                generate(key, register);
-            }
-        })))
+        working_key(initial_key, ksn, Working { variant: [0; 8], encrypt_under_itself: false }).map(Self)
     }
 
     /// One step of a path: the key below `parent` at `register`, the KSN with the counter of that path.
@@ -72,6 +65,15 @@ impl TransactionKey {
     pub(super) fn expose(&self) -> &[u8; 16] {
         self.0.expose()
     }
+}
+
+/// The whole way from the initial key to a working key, without leaving the bit planes in between.
+pub(super) fn working_key(initial_key: &InitialKey, ksn: &Ksn, working: Working) -> Result<Secret<16>, KsnError> {
+    if ksn.counter() == 0 {
+        return Err(KsnError::CounterZero);
+    }
+    let register = ksn.base_register() | u64::from(ksn.counter());
+    Ok(Secret::filled(|key| software::tdes_working_key(initial_key.expose(), register, working, key)))
 }
 
 /// The non-reversible key generation (X9.24-1:2009, A.2), in place: right half under the key, left half under its

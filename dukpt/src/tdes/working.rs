@@ -1,8 +1,11 @@
 //! The working keys of one transaction: variants of its key. Each has the operations of its usage only.
 
-use super::{InitialKey, Ksn, TransactionKey};
+use super::{InitialKey, Ksn, TransactionKey, keys};
 use crate::{
-    CheckMethod, CheckValue, KeyError, KsnError, MacError, MacFormat, Tag, clear::ClearKey, secret::Secret, software,
+    CheckMethod, CheckValue, KeyError, KsnError, MacError, MacFormat, Tag,
+    clear::ClearKey,
+    secret::Secret,
+    software::{self, Working},
 };
 
 /// Which working key of the transaction a device encrypts its data with.
@@ -126,7 +129,14 @@ impl DataKey {
     /// # Errors
     /// [`KsnError::CounterZero`].
     pub fn derive(initial_key: &InitialKey, ksn: &Ksn, variant: Variant) -> Result<Self, KsnError> {
-        Ok(TransactionKey::derive(initial_key, ksn)?.data_key(variant))
+        let (mask, encrypt_under_itself) = match variant {
+            Variant::DataRequest => (Mask::DataRequest, true),
+            Variant::DataResponse => (Mask::DataResponse, true),
+            Variant::Pin => (Mask::Pin, false),
+        };
+        let mut variant = [0; 8];
+        variant[mask as usize] = 0xFF;
+        keys::working_key(initial_key, ksn, Working { variant, encrypt_under_itself }).map(Self)
     }
 
     /// CBC decryption in place with an IV of one block; `data` is whole blocks of the cipher.
