@@ -2,7 +2,7 @@
 //!
 //! `search DIR SECONDS SEED [MODE [SBOX]]` improves the circuits in DIR for that long; `count DIR` prints the gates and checks
 //! every circuit over all inputs; `emit DIR` writes the source to standard output.
-
+#![forbid(unsafe_code)]
 #![expect(clippy::cast_possible_truncation, reason = "signals are below 256, indices below 64")]
 
 mod circuit;
