@@ -34,6 +34,38 @@ fn decrypt(criterion: &mut Criterion) {
     }
 }
 
+/// What a batch of 512 transactions of 512 devices costs, counters with 10 bits.
+fn batch(criterion: &mut Criterion) {
+    const SIZE: usize = 512;
+    let bench = Bench::load();
+    let mut store = MemoryStore::new();
+    bench.import(&mut store, Lifetime::Session);
+    let decryptor = bench.decryptor(TDES_10_BITS, &store);
+    let one = bench.payload(TDES_10_BITS);
+    let ciphertext = ciphertext(one);
+    // The bytes behind the prefix name the device; what they decrypt to is no card, which costs the same until the end.
+    let payloads: Vec<Payload> = (0..SIZE)
+        .map(|device| {
+            let mut ksn = one.ksn().as_bytes().to_vec();
+            ksn[5..7].copy_from_slice(&u16::try_from(device).expect("small").to_be_bytes());
+            Payload::from_tracks(&ksn, &[&ciphertext]).expect("a payload")
+        })
+        .collect();
+    let key = bench.example(TDES_10_BITS).key.expose();
+    let mut group = criterion.benchmark_group("memory batch of 512 tdes 10 bits");
+    group.bench_function("library", |b| b.iter(|| decryptor.decrypt_batch(black_box(&payloads))));
+    group.bench_function("yardstick", |b| {
+        b.iter(|| {
+            for payload in black_box(&payloads) {
+                if let Ksn::Tdes(ksn) = payload.ksn() {
+                    black_box(plain_tdes(key, ksn, &ciphertext));
+                }
+            }
+        });
+    });
+    group.finish();
+}
+
 /// What the derivation alone costs: the initial key of a device at hand, its data key wanted.
 fn derive(criterion: &mut Criterion) {
     let bench = Bench::load();
@@ -139,5 +171,5 @@ fn plain_tdes(bdk: &[u8], ksn: &tdes::Ksn, ciphertext: &[u8]) -> Vec<u8> {
     data
 }
 
-criterion_group!(benches, decrypt, derive);
+criterion_group!(benches, decrypt, derive, batch);
 criterion_main!(benches);

@@ -152,6 +152,10 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.tdes_initial_key(ksn))
     }
 
+    fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
+        either!(Self, self, key => key.tdes_initial_keys(ksns))
+    }
+
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
         either!(Self, self, key => key.decrypt_cbc(iv, data))
     }

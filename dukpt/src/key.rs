@@ -1,6 +1,6 @@
 //! The joint between DUKPT and wherever keys live: a key is something you ask, not something you read.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use crate::{CheckMethod, CheckValue, Exhausted, KeyMaterial, KsnError, MacAlgorithm, Scheme, Tag, aes, tdes};
@@ -19,6 +19,14 @@ pub trait Key: Sized {
     /// # Errors
     /// [`KeyError::NotPermitted`] unless this is a TDES base key.
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError>;
+
+    /// The initial keys of many devices, in the order of `ksns`; as [`Key::tdes_initial_key`].
+    ///
+    /// # Errors
+    /// As of [`Key::tdes_initial_key`]; one failure is that of all.
+    fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
+        ksns.iter().map(|ksn| self.tdes_initial_key(ksn)).collect()
+    }
 
     /// CBC decryption in place; `data` is whole blocks of the key's cipher, and TDES takes the first 8 bytes of the IV.
     ///

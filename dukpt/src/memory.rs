@@ -1,6 +1,6 @@
 //! Keys in wiped host memory: tests, development, and the software side of a differential test.
 
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime,
@@ -103,6 +103,11 @@ impl Key for MemoryKey<'_> {
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
         let base_key = self.stored(KeyKind::TdesBase)?;
         Ok(tdes::InitialKey::derive(base_key.try_into().map_err(|_| KeyError::BadLength)?, ksn))
+    }
+
+    fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
+        let base_key = self.stored(KeyKind::TdesBase)?;
+        Ok(tdes::InitialKey::derive_many(base_key.try_into().map_err(|_| KeyError::BadLength)?, ksns))
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {

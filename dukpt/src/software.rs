@@ -1,5 +1,7 @@
 //! The ciphers as software: the only module that names them. DES is bitsliced, so no table is indexed by a secret.
 
+use alloc::vec::Vec;
+
 use ::aes::{Aes128, Aes192, Aes256};
 use bitsliced_des::{Des, TdesEde2, TdesEde3, batch, lanes::Level, x924};
 use cbc::{Decryptor, Encryptor};
@@ -38,6 +40,24 @@ pub(crate) use bitsliced_des::x924::Working;
 pub(crate) fn tdes_working_key(initial_key: &[u8; 16], register: u64, working: Working, out: &mut [u8; 16]) {
     let initial = core::slice::from_ref(initial_key);
     x924::derive(Level::best_for(1), initial, &[register.to_be_bytes()], working, core::slice::from_mut(out));
+}
+
+/// The same for many transactions, in lanes. All slices are of one length.
+pub(crate) fn tdes_working_keys(initial: &[[u8; 16]], registers: &[u64], working: Working, out: &mut [[u8; 16]]) {
+    let registers: Vec<[u8; 8]> = registers.iter().map(|register| register.to_be_bytes()).collect();
+    x924::derive(Level::best_for(initial.len()), initial, &registers, working, out);
+}
+
+/// Two-key TDES of many blocks, each under the key of the same index.
+pub(crate) fn tdes_encrypt_lanes(keys: &[[u8; 16]], blocks: &mut [[u8; 8]]) {
+    batch::tdes_encrypt(Level::best_for(keys.len()), keys, blocks);
+}
+
+/// CBC decryption with a zero IV of many messages, each under its own two-key TDES key; their blocks share the lanes.
+pub(crate) fn tdes_cbc_decrypt_each<'a>(messages: impl Iterator<Item = (&'a [u8; 16], &'a mut [[u8; 8]])>) {
+    let mut messages: Vec<_> = messages.map(|(key, data)| batch::Message { key, iv: [0; 8], data }).collect();
+    let blocks = messages.iter().map(|message| message.data.len()).sum();
+    batch::tdes_cbc_decrypt(Level::best_for(blocks), &mut messages);
 }
 
 /// Two-key TDES over each 8-byte block, ECB.

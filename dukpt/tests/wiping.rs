@@ -195,6 +195,34 @@ fn tdes_keys() {
     }
 }
 
+/// The same keys for many transactions at once.
+#[test]
+fn tdes_keys_of_a_batch() {
+    let store = store("tdes-base", &hex::<16>(TDES_BASE));
+    let base_key = store.key(&id()).unwrap();
+    let initial_keys = || base_key.tdes_initial_keys(&[tdes_ksn(); 3]).unwrap();
+    assert_eq!(watch(&hex::<16>(TDES_INITIAL), initial_keys), WIPED);
+    let data_keys = || {
+        let initial = initial_keys();
+        let transactions: Vec<_> = initial.iter().map(|key| (key, tdes_ksn())).collect();
+        let keys = tdes::DataKeys::derive(&transactions, tdes::Variant::DataRequest).unwrap();
+        let (mut one, mut other) = ([0; 32], [0; 8]);
+        keys.decrypt_cbc(tdes::Cipher::Tdes, &mut [(0, &mut one[..]), (2, &mut other)]).unwrap();
+        keys
+    };
+    assert_eq!(watch(&hex::<16>("EBC9A12BDFAFC470E00ECA54611BE5C9"), data_keys), WIPED);
+    assert_eq!(watch(&hex::<16>(TDES_INITIAL), data_keys), Seen { held: false, leaks: 0 }, "the parents");
+
+    // What cannot be: an index that is not there, partial blocks, nothing; and then nothing is decrypted.
+    let (keys, mut data) = (data_keys(), [7; 24]);
+    for (key, length) in [(3, 8), (0, 7), (0, 0)] {
+        let refused = keys.decrypt_cbc(tdes::Cipher::Tdes, &mut [(key, &mut data[..length])]);
+        assert_eq!(refused, Err(dukpt::KeyError::BadLength));
+    }
+    assert!(keys.decrypt_cbc(tdes::Cipher::Aes128, &mut [(0, &mut data[..24])]).is_err());
+    assert_eq!(data, [7; 24]);
+}
+
 /// A token that fails in the middle of handing out an initial key.
 #[test]
 fn half_of_an_initial_key() {

@@ -6,9 +6,7 @@ use core::borrow::Borrow;
 use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
 use zeroize::Zeroizing;
 
-use crate::{
-    CardData, DeviceProfile, EncryptedTrack, Encryption, Error, Payload, card::Reader, payload::idtech::Frame,
-};
+use crate::{CardData, DeviceProfile, EncryptedTrack, Encryption, Error, Payload, card::Reader};
 
 /// A population of devices: the base key they were injected from, and how they send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,24 +73,40 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         let device = self.device(payload)?;
         let base_key = self.store.key(&device.base_key)?;
         let key = DataKey::derive(&base_key, payload.ksn(), device.profile)?;
-        let mut card = Reader::default();
-        match payload {
-            Payload::IdTech(frame) => frame_tracks(frame, &key, &mut card)?,
-            Payload::Tracks(tracks) => {
-                for track in tracks.encrypted() {
-                    card.unnamed(key.decrypt(&track)?)?;
-                }
-            }
-        }
-        card.finish()
+        read(payload, |track| key.decrypt(track))
     }
 }
 
-fn frame_tracks<K: Key>(frame: &Frame, key: &DataKey<K>, card: &mut Reader) -> Result<(), Error> {
-    for (number, track) in frame.encrypted() {
-        card.track(number, frame.entry(), &track, key.decrypt(&track)?)?;
+/// The encrypted tracks of a payload, with the index of each that the payload tells.
+pub(crate) fn tracks_of(payload: &Payload) -> [Option<(Option<usize>, EncryptedTrack<'_>)>; 3] {
+    let mut tracks = [None, None, None];
+    let mut places = tracks.iter_mut();
+    let mut add = |number, track| {
+        if let Some(place) = places.next() {
+            *place = Some((number, track));
+        }
+    };
+    match payload {
+        Payload::IdTech(frame) => frame.encrypted().for_each(|(number, track)| add(Some(number), track)),
+        Payload::Tracks(raw) => raw.encrypted().for_each(|track| add(None, track)),
     }
-    Ok(())
+    tracks
+}
+
+/// Puts the card together from the tracks, whose clear text `decrypt` gives one by one.
+pub(crate) fn read(
+    payload: &Payload,
+    mut decrypt: impl FnMut(&EncryptedTrack<'_>) -> Result<Zeroizing<Vec<u8>>, Error>,
+) -> Result<CardData, Error> {
+    let mut card = Reader::default();
+    for (number, track) in tracks_of(payload).iter().flatten() {
+        let clear = decrypt(track)?;
+        match (number, payload) {
+            (Some(number), Payload::IdTech(frame)) => card.track(*number, frame.entry(), track, clear)?,
+            _ => card.unnamed(clear)?,
+        }
+    }
+    card.finish()
 }
 
 /// The data key of one transaction, of either scheme, with the cipher it is used with.

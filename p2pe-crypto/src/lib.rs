@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod batch;
 mod card;
 mod decryptor;
 mod error;

@@ -97,6 +97,22 @@ fn card_data_of_raw_tracks() {
 }
 
 #[test]
+fn card_data_of_a_batch() {
+    let payloads = [raw(TRACK2), frame([TRACK1, TRACK2, ""], false), raw(TRACK1)];
+    let populations = [(&KSN[..5], "bdk", "track-tdes")];
+    let decryptor = Decryptor::new(store(&[("bdk", ANSI)]), devices(&populations));
+    let cards = || {
+        let results = decryptor.decrypt_batch(&payloads);
+        // The frame does not fit the profile.
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
+        results
+    };
+    for secret in [PAN, TRACK1, TRACK2] {
+        assert_eq!(watch(secret.as_bytes(), cards), WIPED, "{secret}");
+    }
+}
+
+#[test]
 fn security_code() {
     let payload = frame(["", KEYED, ""], true);
     let card = || decrypt(&payload).unwrap();

@@ -115,6 +115,44 @@ impl Gateway {
         CardData::new(py, card, keys_in)
     }
 
+    /// Decrypts many payloads at once, each a `Payload` or a frame as it came. The list has, in their order, the card of
+    /// each or the exception that `decrypt` would raise for it: a payload that fails, fails alone.
+    ///
+    /// Raises `StoreError` if the store is closed.
+    #[pyo3(signature = (payloads, /))]
+    fn decrypt_batch(&self, py: Python<'_>, payloads: Vec<Bound<'_, PyAny>>) -> PyResult<Vec<Py<PyAny>>> {
+        let mut parsed = Vec::with_capacity(payloads.len());
+        let mut refused = Vec::new();
+        for (index, payload) in payloads.iter().enumerate() {
+            match payload.cast::<Payload>() {
+                Ok(payload) => parsed.push(payload.get().0.clone()),
+                Err(_) => match Payload::new(payload) {
+                    Ok(payload) => parsed.push(payload.0),
+                    Err(failure) => refused.push((index, PyErr::from(failure))),
+                },
+            }
+        }
+        let results = self.store.with(py, |store| {
+            let decryptor = Decryptor::new(&*store, &self.devices);
+            let custody = parsed.iter().map(|payload| decryptor.custody(payload));
+            Ok(decryptor.decrypt_batch(&parsed).into_iter().zip(custody).collect::<Vec<_>>())
+        })?;
+        let mut results = results.into_iter();
+        let mut refused = refused.into_iter().peekable();
+        (0..payloads.len())
+            .map(|index| match refused.next_if(|(at, _)| *at == index) {
+                Some((_, error)) => Ok(error.into_value(py).into_any()),
+                None => match results.next() {
+                    Some((Ok(card), custody)) => {
+                        Ok(CardData::new(py, card, custody)?.into_pyobject(py)?.into_any().unbind())
+                    }
+                    Some((Err(error), _)) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
+                    None => Err(Failure::Closed.into()),
+                },
+            })
+            .collect()
+    }
+
     /// The token of a card number at one merchant: `tok_` and 32 hex digits, the same for the same pair, always.
     ///
     /// `merchant` has 1 to 64 bytes without control characters.

@@ -14,10 +14,14 @@ PAYLOADS = vectors_of("payload", "track")
 
 
 def check_report(report: p2pe.Report, kind: str) -> None:
-    """Everything ran, everything passed, and the report says so in each of its forms."""
-    everything = [test["id"] for file in vector_files() for test in file["tests"]]
-    assert [case for case in report.cases if case.outcome != "passed"] == []
-    assert (report.passed, report.failed, report.skipped) == (len(everything), 0, 0)
+    """Everything passed but what a token has no operation for, and the report says so in each of its forms."""
+    tests = [test for file in vector_files() for test in file["tests"]]
+    everything = [test["id"] for test in tests]
+    beyond = [test["id"] for test in tests if "token-unsupported" in test["flags"]]
+    skipped = beyond if kind == "pkcs11" else []
+    assert sorted(case.id for case in report.cases if case.outcome != "passed") == sorted(skipped)
+    passed = len(everything) - len(skipped)
+    assert (report.passed, report.failed, report.skipped) == (passed, 0, len(skipped))
     assert sorted(case.id for case in report.cases) == sorted(everything)
     assert report.store["kind"] == kind
     assert sorted(report.vectors) == sorted(path.name for path in VECTORS.glob("*.json"))
@@ -26,7 +30,7 @@ def check_report(report: p2pe.Report, kind: str) -> None:
 
     parsed = json.loads(report.to_json())
     assert parsed["time"] == report.time and parsed["tool"] == report.tool
-    assert parsed["summary"] == {"passed": report.passed, "failed": 0, "skipped": 0}
+    assert parsed["summary"] == {"passed": report.passed, "failed": 0, "skipped": len(skipped)}
     assert parsed["cases"][0] == {
         name: getattr(report.cases[0], name)
         for name in ("file", "id", "type", "custody", "outcome", "microseconds")
@@ -139,3 +143,15 @@ def test_invalid_payload(test: Json, store: p2pe.Store) -> None:
     alarm = isinstance(raised.value, p2pe.ClearAccountDataError)
     assert alarm == (test["error"] == "clear_account_data")
     assert not re.search(r"\d{12}", str(raised.value))
+
+
+def test_a_batch_is_each_payload_alone(gateway: p2pe.Gateway) -> None:
+    keypad = next(t for t in vectors_of("payload") if t["id"] == "idtech-keyed-kb-cvv-zip-tdes")
+    good = p2pe.Payload(keypad["payload"])
+    unknown = p2pe.Payload.from_tracks(ksn="62994901190000000002", tracks=["00" * 8])
+    results = gateway.decrypt_batch([good, unknown, keypad["payload"], "not a frame", good])
+    cards = [result for result in results if isinstance(result, p2pe.CardData)]
+    assert [card.pan.reveal() for card in cards] == [keypad["card"]["pan"]] * 3
+    assert {card.keys_in for card in cards} == {gateway.decrypt(good).keys_in}
+    assert isinstance(results[1], p2pe.DeviceError) and isinstance(results[3], p2pe.PayloadError)
+    assert gateway.decrypt_batch([]) == []

@@ -1,5 +1,7 @@
 //! From base key to transaction key: the initial key and the non-reversible key generation.
 
+use alloc::vec::Vec;
+
 use zeroize::Zeroizing;
 
 use super::{Ksn, VARIANT_C0};
@@ -26,6 +28,26 @@ impl InitialKey {
     #[must_use]
     pub fn expose(&self) -> &[u8; 16] {
         self.0.expose()
+    }
+
+    /// As [`InitialKey::derive`] for many devices, in lanes.
+    pub(crate) fn derive_many(base_key: &[u8; 16], ksns: &[Ksn]) -> Vec<Self> {
+        let variant = xor(base_key, &VARIANT_C0);
+        let mut keys = Zeroizing::new(alloc::vec![*base_key; 2 * ksns.len()]);
+        keys[ksns.len()..].fill(*variant);
+        let mut blocks = Zeroizing::new(Vec::with_capacity(2 * ksns.len()));
+        (0..2).for_each(|_| blocks.extend(ksns.iter().map(Ksn::initial_key_block)));
+        software::tdes_encrypt_lanes(&keys, &mut blocks);
+        let (left, right) = blocks.split_at(ksns.len());
+        left.iter()
+            .zip(right)
+            .map(|(left, right)| {
+                Self(Secret::filled(|key| {
+                    key[..8].copy_from_slice(left);
+                    key[8..].copy_from_slice(right);
+                }))
+            })
+            .collect()
     }
 
     /// From the clear base key: TDES of the KSN block under the key and under its variant (X9.24-1:2009, A.6).
@@ -72,8 +94,7 @@ pub(super) fn working_key(initial_key: &InitialKey, ksn: &Ksn, working: Working)
     if ksn.counter() == 0 {
         return Err(KsnError::CounterZero);
     }
-    let register = ksn.base_register() | u64::from(ksn.counter());
-    Ok(Secret::filled(|key| software::tdes_working_key(initial_key.expose(), register, working, key)))
+    Ok(Secret::filled(|key| software::tdes_working_key(initial_key.expose(), ksn.register(), working, key)))
 }
 
 /// The non-reversible key generation (X9.24-1:2009, A.2), in place: right half under the key, left half under its

@@ -45,6 +45,11 @@ impl Ksn {
         ksn
     }
 
+    /// The right 64 bits, counter included.
+    pub(super) fn register(&self) -> u64 {
+        self.base_register() | u64::from(self.counter())
+    }
+
     /// The right 64 bits with the counter cleared: the register that the derivation starts from.
     pub(super) fn base_register(&self) -> u64 {
         let [_, _, c, d, e, f, g, h, i, j] = self.0;

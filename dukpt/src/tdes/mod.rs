@@ -1,11 +1,13 @@
 //! TDES DUKPT (ANSI X9.24-1:2009, Annex A), from the initial key of one device to its working keys.
 
+mod batch;
 pub mod chinese;
 mod keys;
 mod ksn;
 pub mod terminal;
 mod working;
 
+pub use batch::DataKeys;
 pub use keys::{InitialKey, TransactionKey};
 pub use ksn::Ksn;
 pub use working::{Cipher, DataEncryptionKey, DataKey, MacGenerationKey, MacVerificationKey, PinKey, Variant};

@@ -19,6 +19,19 @@ pub enum Variant {
     Pin,
 }
 
+impl Variant {
+    pub(super) fn working(self) -> Working {
+        let (mask, encrypt_under_itself) = match self {
+            Self::DataRequest => (Mask::DataRequest, true),
+            Self::DataResponse => (Mask::DataResponse, true),
+            Self::Pin => (Mask::Pin, false),
+        };
+        let mut variant = [0; 8];
+        variant[mask as usize] = 0xFF;
+        Working { variant, encrypt_under_itself }
+    }
+}
+
 /// The byte of each half that is inverted (X9.24-1:2009, table A-1).
 #[derive(Clone, Copy)]
 pub(super) enum Mask {
@@ -129,14 +142,7 @@ impl DataKey {
     /// # Errors
     /// [`KsnError::CounterZero`].
     pub fn derive(initial_key: &InitialKey, ksn: &Ksn, variant: Variant) -> Result<Self, KsnError> {
-        let (mask, encrypt_under_itself) = match variant {
-            Variant::DataRequest => (Mask::DataRequest, true),
-            Variant::DataResponse => (Mask::DataResponse, true),
-            Variant::Pin => (Mask::Pin, false),
-        };
-        let mut variant = [0; 8];
-        variant[mask as usize] = 0xFF;
-        keys::working_key(initial_key, ksn, Working { variant, encrypt_under_itself }).map(Self)
+        keys::working_key(initial_key, ksn, variant.working()).map(Self)
     }
 
     /// CBC decryption in place with an IV of one block; `data` is whole blocks of the cipher.
