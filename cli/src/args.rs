@@ -164,7 +164,7 @@ pub(crate) enum Keys {
         #[arg(long)]
         id: String,
     },
-    /// List the keys in the token with kind, check value and what is unsafe about them
+    /// List the keys in the token: kind, check value, whether bound to one mechanism, and what is unsafe about them
     List,
     /// Delete a key from the token
     Delete {

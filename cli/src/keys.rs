@@ -173,18 +173,20 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
                 "permanent": entry.permanent,
                 "generated": entry.generated,
                 "check_value": entry.check_value.map(|value| value.to_string()),
+                "bound_to_one_mechanism": entry.bound,
                 "problems": entry.problems,
             })
         })
         .collect();
     output.result(&json!({ "keys": rows }), || {
-        let mut text = format!("{:<24} {:<13} {:<6} {:<9} problems\n", "id", "kind", "check", "origin");
+        let mut text = format!("{:<24} {:<13} {:<6} {:<9} {:<5} problems\n", "id", "kind", "check", "origin", "bound");
         for entry in &entries {
             let kind = entry.kind.map(kind_name).unwrap_or_else(|| "unknown".into());
             let check = entry.check_value.map(|value| value.to_string()).unwrap_or_else(|| "-".into());
             let origin = if entry.generated { "generated" } else { "imported" };
+            let bound = if entry.bound { "yes" } else { "no" };
             text += &format!(
-                "{:<24} {kind:<13} {check:<6} {origin:<9} {}\n",
+                "{:<24} {kind:<13} {check:<6} {origin:<9} {bound:<5} {}\n",
                 entry.id.to_string(),
                 entry.problems.join(", ")
             );

@@ -24,6 +24,7 @@ fn the_life_of_a_key() {
     assert_eq!((&row("bdk-aes")["kind"], &row("bdk-aes")["generated"]), (&"aes-base 256".into(), &false.into()));
     assert_eq!((&row("tokens")["kind"], &row("tokens")["generated"]), (&"hmac".into(), &true.into()));
     assert!(keys.iter().all(|key| key["problems"].as_array().unwrap().is_empty()));
+    assert!(keys.iter().all(|key| key["bound_to_one_mechanism"] == true), "SoftHSM can");
 
     folder.run(&["keys", "delete", "--id", "bdk-1"]).refused(2, "--yes");
     folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]).done();
