@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
-use dukpt::aes::{KeyType, WorkingKeyType};
+use dukpt::aes::{self, KeyType, Usage, WorkingKeyType};
 use dukpt::tdes::{InitialKey, Ksn, TransactionKey};
-use dukpt::{CheckMethod, CheckValue, Key as _, KeyMaterial, KeyStore as _, MacAlgorithm, MacFormat, Padding};
+use dukpt::{
+    CheckMethod, CheckValue, Key as _, KeyMaterial, KeyStore as _, MacAlgorithm, MacError, MacFormat, Padding, Tag,
+};
 use p2pe_crypto::{MerchantId, Pan, Tokenizer};
 use subtle::ConstantTimeEq as _;
 
@@ -16,18 +18,32 @@ const DIGITS: &[u8; 16] = b"5413330089604111";
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![check_values(), hmac(), pans(), tokens(), components(), clear_keys()];
-    for (algorithm, length) in [
+    let tdes = [
         (MacAlgorithm::Retail(Padding::Zeros), 4),
         (MacAlgorithm::Retail(Padding::OneThenZeros), 8),
         (MacAlgorithm::Cmac, 8),
-    ] {
+    ];
+    let aes = [
+        (WorkingKeyType::Tdes3, MacAlgorithm::Cmac, 8),
+        (KeyType::Aes128.into(), MacAlgorithm::Cmac, 16),
+        (WorkingKeyType::Hmac256, MacAlgorithm::HmacSha256, 32),
+    ];
+    for wrong in ["right", "wrong at the first byte", "wrong at the last byte"] {
         // An exit at the first difference has another number of branches in each of the three.
-        for (name, wrong) in
-            [("right", None), ("wrong at the first byte", Some(0)), ("wrong at the last byte", Some(length - 1))]
-        {
-            let name = format!("MAC {algorithm:?}, {length} bytes, {name}");
-            // Declassified: whether the MAC fits, on which `verify` branches once to return it.
-            cases.push(verification(name, algorithm, length, wrong).outcomes(1));
+        let at = |length: usize| match wrong {
+            "right" => None,
+            "wrong at the first byte" => Some(0),
+            _ => Some(length - 1),
+        };
+        // Declassified: whether the MAC fits, on which `verify` branches once to return it.
+        for (algorithm, length) in tdes {
+            let name = format!("tdes verifies {algorithm:?}, {length} bytes, {wrong}");
+            cases.push(verification(name, algorithm, length, at(length)).outcomes(1));
+        }
+        for (key_type, algorithm, length) in aes {
+            let name = format!("aes verifies {algorithm:?} ({key_type:?}), {wrong}");
+            let format = MacFormat::new(algorithm, length);
+            cases.extend(format.map(|format| aes_verification(name, key_type, format, at(length)).outcomes(1)));
         }
     }
     cases
@@ -47,17 +63,40 @@ fn verification(name: String, algorithm: MacAlgorithm, length: usize, wrong: Opt
         let mut device = dukpt::tdes::terminal::Terminal::new(&initial, &ksn);
         let tag = device.next_transaction()?.mac_key().generate(format, data)?;
         results.put(tag.as_bytes());
-        let mut mac = tag.as_bytes().to_vec();
-        valgrind::public(&mut mac[..]);
-        if let Some(at) = wrong {
-            mac[at] ^= 1;
-        }
         let key = TransactionKey::derive(&initial, &ksn)?.mac_key();
-        match (key.verify(format, data, &mac).is_ok(), wrong) {
-            (true, None) | (false, Some(_)) => Ok(()),
-            _ => Err("the MAC was verified wrongly".into()),
-        }
+        as_expected(&key.verify(format, data, &received(&tag, wrong)), wrong)
     })
+}
+
+/// The same under a MAC key of AES DUKPT.
+fn aes_verification(name: String, key_type: WorkingKeyType, format: MacFormat, wrong: Option<usize>) -> Case {
+    Case::new(name, 32 + 20, move |secret, results| {
+        let (key, data) = secret.split_at(32);
+        let (store, id) = stored("aes-base", key)?;
+        let ksn = aes::Ksn::try_from(&[0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0x00, 0x00, 0x00, 0x01][..])?;
+        let transaction = aes::TransactionKey::derive(&store.key(&id)?, &ksn, KeyType::Aes256)?;
+        let tag = transaction.response_mac_key(key_type, Usage::MacBoth)?.generate(format, data)?;
+        results.put(tag.as_bytes());
+        let key = transaction.mac_key(key_type, Usage::MacBoth)?;
+        as_expected(&key.verify(format, data, &received(&tag, wrong)), wrong)
+    })
+}
+
+/// Declassified: a MAC on the wire is public. Damaged at `wrong`, if anywhere.
+fn received(tag: &Tag, wrong: Option<usize>) -> Vec<u8> {
+    let mut mac = tag.as_bytes().to_vec();
+    valgrind::public(&mut mac[..]);
+    if let Some(at) = wrong {
+        mac[at] ^= 1;
+    }
+    mac
+}
+
+fn as_expected(verified: &Result<(), MacError>, wrong: Option<usize>) -> Result<(), Failure> {
+    match (verified, wrong) {
+        (Ok(()), None) | (Err(MacError::Mismatch), Some(_)) => Ok(()),
+        _ => Err("the MAC was verified wrongly".into()),
+    }
 }
 
 fn check_values() -> Case {

@@ -44,7 +44,12 @@ fn main() -> ExitCode {
     let planted = std::env::args().nth(1).is_some_and(|argument| argument == "--planted");
     let cases = if planted { planted::cases() } else { cases() };
     #[cfg(target_arch = "x86_64")]
-    println!("AVX2: {}, AES instructions: {}", Level::Avx2.available(), std::is_x86_feature_detected!("aes"));
+    println!(
+        "AVX2: {}, AES instructions: {}, SHA instructions: {}",
+        Level::Avx2.available(),
+        std::is_x86_feature_detected!("aes"),
+        std::is_x86_feature_detected!("sha")
+    );
     let passed = cases.iter().filter(|case| run(case, planted)).count();
     println!("{passed} of {} as they should be", cases.len());
     if passed == cases.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
