@@ -12,7 +12,7 @@ find_module() { # prints the first of these PKCS#11 modules that is there
     return 1
 }
 
-# The Debian packages that are missing for: build, git, softhsm, pkcs11-tests, python, venv.
+# The Debian packages that are missing for: build, git, softhsm, pkcs11-tests, python, valgrind, venv.
 missing_packages() {
     local want
     for want in "$@"; do
@@ -29,6 +29,7 @@ missing_packages() {
             command -v certutil >/dev/null || echo libnss3-tools
             ;;
         python) command -v python3 >/dev/null || echo python3 ;;
+        valgrind) command -v valgrind >/dev/null || echo valgrind ;;
         venv) python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv ;;
         esac
     done | tr ' ' '\n' | sort -u | tr '\n' ' '
