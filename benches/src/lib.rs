@@ -5,7 +5,7 @@ use dukpt::{KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime};
 use p2pe_crypto::{Decryptor, Devices, MerchantId, Payload};
 use p2pe_vectors::{Example, VectorFile};
 
-/// A keypad's frame: TDES DUKPT, counter with 4 set bits, one track of 32 bytes.
+/// A keypad's frame: TDES DUKPT, counter with 5 set bits, one track of 32 bytes.
 pub const TDES: &str = "idtech-keyed-kb-cvv-zip-tdes";
 /// A raw track under TDES DUKPT, counter with 10 set bits, 40 bytes.
 pub const TDES_10_BITS: &str = "track-made-10-bits";
