@@ -1,7 +1,7 @@
 //! `p2pe conformance`: vectors over the store, a table, and reports to file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -9,7 +9,7 @@ use std::{
 use chrono::{SecondsFormat, Utc};
 use dukpt::Lifetime;
 use p2pe_config::{Access, Store};
-use p2pe_vectors::{LoadError, Report, VectorFile, run as run_vectors};
+use p2pe_vectors::{Report, VectorFile, run as run_vectors};
 use serde_json::json;
 
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
     junit, open,
     output::Output,
 };
-
-/// No file of vectors is longer than this, in bytes.
-const LONGEST: u64 = 64 << 20;
 
 pub(crate) fn run(global: &Global, args: &Conformance, output: &Output) -> Result<(), Failure> {
     let files = files(args)?;
@@ -81,29 +78,9 @@ fn files(args: &Conformance) -> Result<Vec<VectorFile>, Failure> {
     }
     let mut files = Vec::new();
     for path in &args.vectors {
-        has_an_end(path).map_err(|error| unreadable(LoadError::Io(path.display().to_string(), error)))?;
         files.extend(VectorFile::load(path).map_err(unreadable)?);
     }
     Ok(files)
-}
-
-/// Refuses what cannot be a file of vectors, as `/dev/zero`, before it is read. A folder: each of its `.json` files.
-fn has_an_end(path: &Path) -> io::Result<()> {
-    let about = fs::metadata(path)?;
-    if about.is_dir() {
-        for entry in fs::read_dir(path)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "json") && !path.is_dir() {
-                has_an_end(&path)?;
-            }
-        }
-        return Ok(());
-    }
-    if about.is_file() && about.len() <= LONGEST {
-        return Ok(());
-    }
-    let what = format!("not a regular file of at most {LONGEST} bytes");
-    Err(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
 /// A report's file, open for writing. What it held before stays until the new report is there.
