@@ -179,7 +179,11 @@ macro_rules! word {
                 #[target_feature(enable = $features)]
                 #[inline(never)]
                 fn compiled(l: &mut [$name; 32], r: &mut [$name; 32], schedule: &Schedule<$name>, decrypt: bool) {
+                    // A local that has to be in memory: without one the compiler does not align the stack, and each word
+                    // that it spills lies across two cache lines.
+                    let mut aligned = [<$name>::ZERO];
                     crate::rounds::rounds(l, r, schedule, decrypt);
+                    <$name>::wipe(&mut aligned);
                 }
                 // SAFETY: the feature is there.
                 unsafe { compiled(l, r, schedule, decrypt) }
