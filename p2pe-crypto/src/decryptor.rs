@@ -128,19 +128,26 @@ impl<K: Key> DataKey<K> {
         }
     }
 
-    /// Decrypts a copy of the track's ciphertext. A ciphertext of partial blocks under the profile's cipher is one of
-    /// the ways in which a decryption fails.
     fn decrypt(&self, track: &EncryptedTrack<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-        const ZERO_IV: [u8; 16] = [0; 16];
-        let mut data = Zeroizing::new(track.ciphertext.to_vec());
-        let done = match self {
-            Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, &mut data),
-            Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, &mut data),
-        };
-        match done {
-            Ok(()) => Ok(data),
-            Err(KeyError::BadLength) => Err(Error::DecryptFailed),
-            Err(other) => Err(other.into()),
-        }
+        decrypt(track, |data| match self {
+            Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, data),
+            Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, data),
+        })
+    }
+}
+
+pub(crate) const ZERO_IV: [u8; 16] = [0; 16];
+
+/// Decrypts a copy of the track's ciphertext. A ciphertext of partial blocks under the profile's cipher is one of the ways
+/// in which a decryption fails.
+pub(crate) fn decrypt(
+    track: &EncryptedTrack<'_>,
+    cbc: impl FnOnce(&mut [u8]) -> Result<(), KeyError>,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut data = Zeroizing::new(track.ciphertext.to_vec());
+    match cbc(&mut data) {
+        Ok(()) => Ok(data),
+        Err(KeyError::BadLength) => Err(Error::DecryptFailed),
+        Err(other) => Err(other.into()),
     }
 }
