@@ -1,5 +1,4 @@
 //! The sixteen rounds (FIPS 46-3) on words: the permutations are names of words and cost nothing, the S-boxes are circuits.
-#![expect(clippy::cast_possible_truncation, reason = "numbers of bits are at most 64, in constants")]
 
 use crate::circuits::{gates, lut, mux};
 use crate::word::{Gates, Word};

@@ -51,8 +51,10 @@ impl InitialKey {
 pub(super) fn derive_lanes(base_key: &[u8; 16], ksns: &[Ksn]) -> Zeroizing<Vec<[u8; 16]>> {
     let n = ksns.len();
     let variant = xor(base_key, &VARIANT_C0);
-    let mut keys = Zeroizing::new(alloc::vec![*base_key; 2 * n]);
-    keys[n..].fill(*variant);
+    // Not by `vec!`, which looks whether what it repeats is zero.
+    let mut keys = Zeroizing::new(Vec::with_capacity(2 * n));
+    keys.extend(core::iter::repeat_n(*base_key, n));
+    keys.extend(core::iter::repeat_n(*variant, n));
     let mut blocks = Zeroizing::new(Vec::with_capacity(2 * n));
     (0..2).for_each(|_| blocks.extend(ksns.iter().map(Ksn::initial_key_block)));
     software::tdes_encrypt_lanes(&keys, &mut blocks);
