@@ -211,7 +211,7 @@ impl Reader {
         let told = source.length.and_then(|length| clear.get(..length));
         let agrees = match (number, source.masked, told) {
             // Of track 3 no digits may be shown, and none are compared.
-            (TrackNumber::One | TrackNumber::Two, Some(masked), Some(text)) => masked::agrees(masked, text),
+            (TrackNumber::One | TrackNumber::Two, Some(masked), Some(text)) => masked::agrees(masked, text).into(),
             _ => true,
         };
         if !agrees {
@@ -274,7 +274,7 @@ impl Reader {
             self.entry = Some(entry);
         }
         if let (Some(one), Some(other)) = (self.expiry, fields.expiry)
-            && one != other
+            && !bool::from(one.ct_eq(&other))
         {
             return Err(Error::DecryptFailed);
         }
