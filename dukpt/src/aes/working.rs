@@ -97,15 +97,28 @@ pub fn update_key<K: Key>(
     base: KeyType,
     key_type: WorkingKeyType,
 ) -> Result<KeyEncryptionKey<K>, KeyError> {
+    let initial_key = base_key.derive(&Derivation::initial_key(initial_key_id, base))?;
+    update_key_from(&initial_key, u32::BITS, initial_key_id, base, key_type)
+}
+
+/// The rest of the chain: the steps of the `bits` lowest counter bits, all above being set, and then the update key.
+pub(super) fn update_key_from<K: Key>(
+    parent: &K,
+    bits: u32,
+    initial_key_id: [u8; 8],
+    base: KeyType,
+    key_type: WorkingKeyType,
+) -> Result<KeyEncryptionKey<K>, KeyError> {
     let key_type = key_type.cipher()?.under(base)?;
     let [_, _, _, _, a, b, c, d] = initial_key_id;
     let derivation_id = [a, b, c, d];
-    let mut key = base_key.derive(&Derivation::initial_key(initial_key_id, base))?;
-    for shift in (0..u32::BITS).rev() {
-        key = key.derive(&Derivation::register(derivation_id, u32::MAX << shift, base))?;
+    let mut key: Option<K> = None;
+    for bit in (0..bits).rev() {
+        let step = Derivation::register(derivation_id, u32::MAX << bit, base);
+        key = Some(key.as_ref().unwrap_or(parent).derive(&step)?);
     }
     let step = Derivation::working(derivation_id, u32::MAX, Usage::KeyEncryption, key_type, Purpose::Check);
-    key.derive(&step).map(KeyEncryptionKey)
+    key.as_ref().unwrap_or(parent).derive(&step).map(KeyEncryptionKey)
 }
 
 /// The data key of one transaction. Its only operation is the decryption of what the other side encrypted.
