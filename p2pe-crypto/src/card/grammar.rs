@@ -1,5 +1,7 @@
 //! The grammar of tracks 1 and 2 (ISO/IEC 7813), of track 3's frame, and of keyed entry.
 
+use subtle::{Choice, CtOption};
+
 use super::check_character::Charset;
 
 /// The fields of one decrypted track, borrowed from its text.
@@ -12,10 +14,12 @@ pub(super) struct Fields<'t> {
     pub(super) security_code: Option<&'t [u8]>,
 }
 
-/// Finds the end of a track: the text up to and with the end sentinel, if [`Charset::text_length`] finds it right.
-pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Option<&[u8]> {
+/// Finds the end of a track: the text up to and with the end sentinel, if [`Charset::text_length`] finds it right and it
+/// `agrees` with its masked copy.
+pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset, agrees: Choice) -> Option<&[u8]> {
     // The one decision over the whole text; from here on, its length is known.
-    let end: u64 = Option::from(charset.text_length(clear, length))?;
+    let end = charset.text_length(clear, length).and_then(|end| CtOption::new(end, agrees));
+    let end: u64 = Option::from(end)?;
     // The start sentinel is checked by each grammar: `+` opens a track 3 but is outside its character set.
     clear.get(..usize::try_from(end).ok()?)
 }
