@@ -125,7 +125,9 @@ pub(crate) fn cases() -> Vec<Case> {
             let (store, id) = stored("aes-base", key)?;
             let (key, ksn) = (store.key(&id)?, ksn()?);
             let initial = key.derive(&ksn.initial_key(Suite::new(base, base, DataUsage::Both)?))?;
-            let transaction = Terminal::new(&initial, &ksn, base)?.next_transaction()?;
+            let mut device = Terminal::new(&initial, &ksn, base)?;
+            results.put_shown(device.update_key(base.into())?.check_value(CheckMethod::Cmac)?);
+            let transaction = device.next_transaction()?;
             let mut data = data.to_vec();
             transaction.data_key(base.into(), Usage::DataBoth)?.encrypt_cbc(&[1; 16], &mut data)?;
             results.put(&data);

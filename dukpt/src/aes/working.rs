@@ -94,14 +94,25 @@ pub fn update_key<K: Key>(
     base: KeyType,
     key_type: WorkingKeyType,
 ) -> Result<KeyEncryptionKey<K>, KeyError> {
+    let first = Derivation::initial_key(initial_key_id, base);
+    update_key_from(base_key, Some(first), u32::BITS, initial_key_id, base, key_type)
+}
+
+/// The rest of the chain: `first`, the steps of the `bits` lowest counter bits, all above being set, and the update key.
+pub(super) fn update_key_from<K: Key>(
+    parent: &K,
+    first: Option<Derivation>,
+    bits: u32,
+    initial_key_id: [u8; 8],
+    base: KeyType,
+    key_type: WorkingKeyType,
+) -> Result<KeyEncryptionKey<K>, KeyError> {
     let key_type = key_type.cipher()?.under(base)?;
     let [_, _, _, _, a, b, c, d] = initial_key_id;
     let derivation_id = [a, b, c, d];
-    let registers = (0..u32::BITS).rev().map(|shift| Derivation::register(derivation_id, u32::MAX << shift, base));
-    let path = core::iter::once(Derivation::initial_key(initial_key_id, base))
-        .chain(registers)
-        .chain([Derivation::working(derivation_id, u32::MAX, Usage::KeyEncryption, key_type, Purpose::Check)]);
-    base_key.derive_path(path, None).map(KeyEncryptionKey)
+    let registers = (0..bits).rev().map(|bit| Derivation::register(derivation_id, u32::MAX << bit, base));
+    let last = Derivation::working(derivation_id, u32::MAX, Usage::KeyEncryption, key_type, Purpose::Check);
+    parent.derive_path(first.into_iter().chain(registers).chain([last]), None).map(KeyEncryptionKey)
 }
 
 /// The data key of one transaction. Its only operation is the decryption of what the other side encrypted.

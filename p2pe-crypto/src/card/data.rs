@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Pan, check_character::Charset, grammar, grammar::Fields};
@@ -212,24 +212,23 @@ impl Reader {
         let agrees = match (number, source.masked, told) {
             // Of track 3 no digits may be shown, and none are compared.
             (TrackNumber::One | TrackNumber::Two, Some(masked), Some(text)) => masked::agrees(masked, text),
-            _ => true,
+            _ => Choice::from(1),
         };
-        if !agrees {
-            return Err(Error::DecryptFailed);
-        }
-        self.read(number, entry, source.length, clear)
+        self.read(number, entry, source.length, agrees, clear)
     }
 
     /// Takes the clear text of a track that only its start sentinel names.
     pub(crate) fn unnamed(&mut self, clear: Zeroizing<Vec<u8>>) -> Result<(), Error> {
+        let yes = Choice::from(1);
         match clear.first() {
-            Some(b'%') => self.read(TrackNumber::One, Entry::Swiped, None, clear),
-            Some(b'+') => self.read(TrackNumber::Three, Entry::Swiped, None, clear),
+            Some(b'%') => self.read(TrackNumber::One, Entry::Swiped, None, yes, clear),
+            Some(b'+') => self.read(TrackNumber::Three, Entry::Swiped, None, yes, clear),
             _ => {
                 // Keyed data ends behind the expiry or has a `:` there; a track 2 has neither.
-                let keyed = grammar::text(&clear, None, Charset::Numeric).is_some_and(|t| grammar::keyed(t).is_some());
+                let keyed =
+                    grammar::text(&clear, None, Charset::Numeric, yes).is_some_and(|t| grammar::keyed(t).is_some());
                 let entry = if keyed { Entry::Keyed } else { Entry::Swiped };
-                self.read(TrackNumber::Two, entry, None, clear)
+                self.read(TrackNumber::Two, entry, None, yes, clear)
             }
         }
     }
@@ -239,13 +238,14 @@ impl Reader {
         number: TrackNumber,
         entry: Entry,
         length: Option<usize>,
+        agrees: Choice,
         mut clear: Zeroizing<Vec<u8>>,
     ) -> Result<(), Error> {
         let charset = match number {
             TrackNumber::One => Charset::Alphanumeric,
             _ => Charset::Numeric,
         };
-        let text = grammar::text(&clear, length, charset).ok_or(Error::DecryptFailed)?;
+        let text = grammar::text(&clear, length, charset, agrees).ok_or(Error::DecryptFailed)?;
         let fields = match (number, entry) {
             (TrackNumber::One, _) => grammar::track1(text),
             (TrackNumber::Two, Entry::Swiped) => grammar::track2(text),
@@ -274,7 +274,7 @@ impl Reader {
             self.entry = Some(entry);
         }
         if let (Some(one), Some(other)) = (self.expiry, fields.expiry)
-            && one != other
+            && !bool::from(one.ct_eq(&other))
         {
             return Err(Error::DecryptFailed);
         }

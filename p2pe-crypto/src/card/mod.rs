@@ -5,6 +5,7 @@ mod data;
 mod grammar;
 mod pan;
 
+pub use check_character::Charset;
 pub(crate) use data::Reader;
 pub use data::{CardData, Entry, Expiry, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
 pub use pan::{Pan, PanError};
