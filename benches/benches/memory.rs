@@ -85,11 +85,7 @@ fn derive(criterion: &mut Criterion) {
 }
 
 fn ciphertext(payload: &Payload) -> Vec<u8> {
-    match payload {
-        Payload::IdTech(frame) => frame.ciphertext(1).expect("a keyed frame encrypts track 2").to_vec(),
-        Payload::Tracks(tracks) => tracks.encrypted().next().expect("a track").ciphertext.to_vec(),
-        _ => Vec::new(),
-    }
+    payload.encrypted().into_iter().next().expect("an encrypted field").ciphertext.to_vec()
 }
 
 fn plain_aes(bdk: &[u8], ksn: &[u8; 12], ciphertext: &[u8]) -> Vec<u8> {

@@ -13,7 +13,7 @@ use cryptoki::{
 };
 use dukpt::{Key, KeyStore, Ksn, Lifetime, aes};
 use p2pe_benches::{AES, AES_16_BITS, Bench, TDES, merchant, token_key};
-use p2pe_crypto::{Payload, Tokenizer};
+use p2pe_crypto::Tokenizer;
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Process, ThrowawayToken, reexec_with_token};
 
@@ -41,8 +41,8 @@ fn run(criterion: &mut Criterion, throwaway: &ThrowawayToken) {
         let (payload, decryptor) = (bench.payload(id), bench.decryptor(id, &store));
         let mut group = criterion.benchmark_group(format!("softhsm decrypt {name}"));
         group.bench_function("library", |b| b.iter(|| decryptor.decrypt(black_box(payload)).expect("a card")));
-        let (Ksn::Aes(ksn), Payload::Tracks(tracks)) = (payload.ksn(), payload) else { continue };
-        let ciphertext = tracks.encrypted().next().expect("a track").ciphertext;
+        let Ksn::Aes(ksn) = payload.ksn() else { continue };
+        let ciphertext = payload.encrypted().into_iter().next().expect("a track").ciphertext;
         let bdk = plain.aes_key(bench.example(id).key.expose());
         group.bench_function("yardstick", |b| b.iter(|| plain.aes(black_box(bdk), ksn, ciphertext)));
         group.finish();

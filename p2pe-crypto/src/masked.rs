@@ -12,13 +12,23 @@ pub(crate) fn shows_too_much(masked: &[u8]) -> bool {
     // Keyed data: what follows the colon is the security code.
     let code = masked.iter().skip_while(|byte| **byte != b':');
     let shows_code = masked.first() == Some(&b';') && code.into_iter().any(u8::is_ascii_digit);
-    let shows_number = account(masked).is_some_and(|range| {
-        let length = range.len();
-        let bin = if length < 16 { 6 } else { 8 };
-        let hidden = masked[range].iter().enumerate().filter(|(at, _)| (bin..length.saturating_sub(4)).contains(at));
-        length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
-    });
-    shows_code || shows_number
+    shows_code || account(masked).is_some_and(|range| number_shows_too_much(&masked[range]))
+}
+
+/// The same of a masked card number that stands by itself.
+pub(crate) fn number_shows_too_much(masked: &[u8]) -> bool {
+    let length = masked.len();
+    let bin = if length < 16 { 6 } else { 8 };
+    let hidden = masked.iter().enumerate().filter(|(at, _)| (bin..length.saturating_sub(4)).contains(at));
+    length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
+}
+
+/// Whether a copy that is masked with the digit `mask` shows the middle of the number all the same: another digit stands
+/// there, or nothing is masked, so that the copy is the clear text.
+pub(crate) fn shows_the_middle(masked: &[u8], clear: &[u8], mask: u8) -> bool {
+    let middle = account(clear).filter(|range| range.len() >= 12).map(|range| range.start + 6..range.end - 4);
+    let middle = middle.and_then(|range| Some((masked.get(range.clone())?, clear.get(range)?)));
+    middle.is_some_and(|(masked, clear)| masked == clear || masked.iter().any(|digit| *digit != mask))
 }
 
 /// Whether a masked copy can be of this clear text: as long, and with the same digits where it shows the first six or

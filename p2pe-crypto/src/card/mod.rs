@@ -3,8 +3,10 @@
 mod check_character;
 mod data;
 mod grammar;
+mod jis;
 mod pan;
+mod reader;
 
-pub(crate) use data::Reader;
-pub use data::{CardData, Entry, Expiry, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
 pub use pan::{Pan, PanError};
+pub(crate) use reader::Reader;

@@ -1,13 +1,22 @@
-//! The ID TECH enhanced frame, swiped and keyed: card encode types `80` and `C0`.
+//! The ID TECH enhanced frame: swiped (card encode type `80`, `86` with a JIS II stripe) and keyed (`C0`).
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use core::{fmt, ops::Range};
 
 use dukpt::{Ksn, tdes::Cipher};
 use zeroize::Zeroizing;
 
-use super::{EncryptedTrack, Form, PayloadError, Unsupported, alarm, framing};
-use crate::{Entry, masked};
+use super::{
+    Form,
+    framing::{self, Data},
+    layout::{Flags, Options},
+};
+use crate::{
+    Entry, TrackNumber, masked,
+    payload::{
+        Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Scope, Unsupported, alarm, hex,
+    },
+};
 
 /// Card encode type, track status, three track lengths and two field bytes.
 const HEADER: usize = 7;
@@ -16,60 +25,74 @@ const FIELD_BYTES: usize = 5;
 const KSN: usize = 10;
 const SERIAL: usize = 10;
 const SESSION_ID: usize = 8;
+/// HMAC-SHA-256; its length stands in front of it, its own KSN behind it.
+const MAC: usize = 32;
+const MAC_LENGTH: usize = 2;
 
 /// A frame: the counted data in binary, and where each field stands in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     form: Form,
     // Wiped on drop: unsalted hashes of the tracks and a keyed-in address may stand in it.
-    data: Zeroizing<Box<[u8]>>,
+    data: Zeroizing<Vec<u8>>,
     masked: [Option<Range<usize>>; 3],
     encrypted: [Option<Range<usize>>; 3],
+    session_id: Option<Range<usize>>,
     serial: Option<Range<usize>>,
     ksn: Ksn,
+    /// Where the code stands, and its KSN.
+    mac: Option<(Range<usize>, Ksn)>,
+    scope: Scope,
 }
 
 impl Frame {
-    pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
-        let opened = framing::open(input)?;
-        let data = match opened.form {
-            Form::Binary | Form::Hex => opened.bytes,
-            Form::Keyboard => {
-                let data = from_typed(&opened.bytes)?;
+    pub(crate) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+        match framing::open(input)? {
+            Data::Binary(data) => Self::read(Form::Binary, Zeroizing::new(data.to_vec())),
+            Data::Hex(data) => Self::read(Form::Hex, data),
+            Data::Keyboard(typed) => {
+                let data = from_typed(typed)?;
                 // Typed digits may have hidden a card number in a ciphertext's place.
                 if alarm::holds_account_number(&data[HEADER..]) {
                     return Err(PayloadError::ClearAccountData);
                 }
-                data
+                Self::read(Form::Keyboard, data)
             }
-        };
-        Self::read(opened.form, &data)
+        }
     }
 
-    fn read(form: Form, data: &[u8]) -> Result<Self, PayloadError> {
+    fn read(form: Form, data: Zeroizing<Vec<u8>>) -> Result<Self, PayloadError> {
         let &[encode_type, status, l1, l2, l3, field1, field2] =
             data.first_chunk().ok_or(PayloadError::FieldOverrun)?;
         let flags = Flags { field1, field2 };
         let lengths = [l1, l2, l3].map(usize::from);
-        let keyed = entry(encode_type, lengths)? == Entry::Keyed;
+        let keyed = entry(encode_type)? == Entry::Keyed;
         let mut at = HEADER;
-        let options = options(data, status, &mut at)?;
+        let options = Options::read(&data, status, &mut at)?;
         if flags.fixed_key() {
             return Err(PayloadError::Unsupported(Unsupported::FixedKey));
         }
-        if keyed && (flags.encrypted(0) || flags.encrypted(2)) {
+        if keyed && (flags.encrypted(0) || flags.encrypted(2) || options.joined) {
             return Err(PayloadError::Unsupported(Unsupported::Encoding));
+        }
+        if options.joined && (flags.encrypted(1) || flags.encrypted(2) || flags.cipher() != Cipher::Tdes) {
+            return Err(PayloadError::Unsupported(Unsupported::Encryption));
         }
 
         let block = flags.cipher().block();
-        let mut slot = |present: bool, length: usize| {
+        let mut field = |present: bool, length: usize| {
             let range = at..at + length;
             at = if present { range.end } else { at };
             (present && length > 0).then_some(range)
         };
-        let masked = [0, 1, 2].map(|i| slot(flags.masked(i), lengths[i]));
-        let encrypted = [0, 1, 2].map(|i| slot(flags.encrypted(i), lengths[i].next_multiple_of(block)));
-        if at > data.len() {
+        let masked = [0, 1, 2].map(|i| field(flags.masked(i), lengths[i]));
+        let encrypted = [0, 1, 2].map(|i| field(flags.encrypted(i), lengths[i].next_multiple_of(block)));
+        let session_id = field(flags.session_id(), SESSION_ID);
+        let hashes = (0..3).filter(|&i| flags.hash(i)).count();
+        field(true, hashes * options.hash());
+        let serial = field(flags.serial(), SERIAL);
+        let last = encrypted.iter().chain(&masked).flatten().map(|range| range.end).max().unwrap_or(HEADER);
+        if last > data.len() {
             return Err(PayloadError::FieldOverrun);
         }
         if masked[..2].iter().flatten().any(|range| masked::shows_too_much(&data[range.clone()])) {
@@ -84,14 +107,23 @@ impl Frame {
         if flags.session_id() && flags.cipher() == Cipher::Aes128 {
             return Err(PayloadError::Unsupported(Unsupported::SessionId));
         }
-
-        let hash = if options & OPTION_SHA256 == 0 { 20 } else { 32 };
-        at += if flags.session_id() { SESSION_ID } else { 0 };
-        at += (0..3).filter(|&i| flags.hash(i)).count() * hash;
-        let serial = flags.serial().then(|| at..at + SERIAL);
-        at = serial.as_ref().map_or(at, |range| range.end);
-        let ksn = data.get(at..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
-        Ok(Self { form, masked, encrypted, serial, ksn: Ksn::of_transaction(ksn)?, data: Zeroizing::new(data.into()) })
+        let rest = data.get(at..).ok_or(PayloadError::FieldLayoutResidue)?;
+        let (ksn, rest) = rest.split_at_checked(KSN).ok_or(PayloadError::FieldLayoutResidue)?;
+        let mac = match (options.mac, rest) {
+            (false, []) => None,
+            (true, [low, high, rest @ ..]) => {
+                if usize::from(u16::from_le_bytes([*low, *high])) != MAC {
+                    return Err(PayloadError::Unsupported(Unsupported::Mac));
+                }
+                let ksn = rest.get(MAC..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
+                let start = at + KSN + MAC_LENGTH;
+                Some((start..start + MAC, Ksn::of_transaction(ksn)?))
+            }
+            _ => return Err(PayloadError::FieldLayoutResidue),
+        };
+        let ksn = Ksn::of_transaction(ksn)?;
+        let scope = if options.joined { Scope::Joined } else { Scope::Field };
+        Ok(Self { form, masked, encrypted, session_id, serial, ksn, mac, scope, data })
     }
 
     /// The form in which it was received.
@@ -155,15 +187,6 @@ impl Frame {
         self.slot(&self.masked, 2)
     }
 
-    /// The encrypted tracks by track index, each with its clear length and masked copy.
-    pub(crate) fn encrypted(&self) -> impl Iterator<Item = (usize, EncryptedTrack<'_>)> {
-        (0..3).filter_map(|track| {
-            let ciphertext = self.ciphertext(track)?;
-            let length = Some(self.lengths()[track]);
-            Some((track, EncryptedTrack { ciphertext, length, masked: self.masked(track) }))
-        })
-    }
-
     /// Writes the frame again in any form. In its own form this gives back what was parsed, but for the case of hex
     /// digits and for padding behind the frame.
     #[must_use]
@@ -181,7 +204,7 @@ impl Frame {
         let end = tracks.map(|range| range.end).max().unwrap_or(self.data.len());
         let (head, rest) = self.data.split_at(start);
         let (tracks, rest) = rest.split_at(end - start);
-        [&framing::to_hex(head), tracks, &framing::to_hex(rest)].concat()
+        [&hex::encode(head), tracks, &hex::encode(rest)].concat()
     }
 
     fn flags(&self) -> Flags {
@@ -190,6 +213,43 @@ impl Frame {
 
     fn slot(&self, slots: &[Option<Range<usize>>; 3], track: usize) -> Option<&[u8]> {
         slots.get(track)?.clone().map(|range| &self.data[range])
+    }
+}
+
+impl Content for Frame {
+    fn ksn(&self) -> &Ksn {
+        &self.ksn
+    }
+
+    fn features(&self) -> Features {
+        Features {
+            format: Format::IdTechEnhanced,
+            scheme: self.ksn.scheme(),
+            cipher: Some(self.cipher()),
+            scope: self.scope,
+            mac: self.mac.is_some(),
+        }
+    }
+
+    fn encrypted(&self) -> Fields<'_> {
+        let tracks = [TrackNumber::One, TrackNumber::Two, TrackNumber::Three].into_iter().zip(0..);
+        let tracks = tracks.filter_map(|(number, i)| {
+            let length = self.lengths()[i];
+            let masked = self.masked(i);
+            let holds = match (self.entry(), self.scope) {
+                (Entry::Keyed, _) => Holds::Keyed { length, masked },
+                (Entry::Swiped, Scope::Joined) => Holds::JoinedTracks { length, first: None, masked },
+                (Entry::Swiped, Scope::Field) => Holds::Track { number: Some(number), length: Some(length), masked },
+            };
+            Some(EncryptedField::new(self.ciphertext(i)?, holds))
+        });
+        let session_id = self.session_id.clone().map(|range| EncryptedField::new(&self.data[range], Holds::SessionId));
+        tracks.chain(session_id).collect()
+    }
+
+    fn mac(&self) -> Option<Mac<'_>> {
+        let (range, ksn) = self.mac.as_ref()?;
+        Some(Mac { ksn, covered: &self.data[..range.start], code: &self.data[range.clone()] })
     }
 }
 
@@ -206,99 +266,41 @@ impl fmt::Debug for Frame {
 }
 
 const SWIPED: u8 = 0x80;
+const SWIPED_WITH_JIS: u8 = 0x86;
 const KEYED: u8 = 0xC0;
 
-/// Sorts card encode types: the two that are taken, and the others by name.
-fn entry(encode_type: u8, lengths: [usize; 3]) -> Result<Entry, PayloadError> {
+/// Sorts card encode types: those that are taken, and the others by name.
+fn entry(encode_type: u8) -> Result<Entry, PayloadError> {
     Err(PayloadError::Unsupported(match encode_type {
-        SWIPED => return Ok(Entry::Swiped),
+        SWIPED | SWIPED_WITH_JIS => return Ok(Entry::Swiped),
         KEYED => return Ok(Entry::Keyed),
         0x01 | 0x81 => Unsupported::Aamva,
-        // Keyed in the original layout, or a JIS II stripe alone: the lengths tell.
-        0x85 if lengths == [0; 3] => Unsupported::Original,
-        0x85 | 0x86 => Unsupported::Jis,
-        0x00..=0x7F => Unsupported::Original,
+        // The stripe alone: where its card number stands is not public.
+        0x85 => Unsupported::Jis,
         _ => Unsupported::Encoding,
     }))
 }
 
-const OPTIONS_PRESENT: u8 = 1 << 6;
-const OPTION_SHA256: u8 = 1 << 0;
-const OPTION_ENCRYPTION_TYPE: u8 = 1 << 1;
-const OPTION_MAC: u8 = 1 << 5;
-
-/// The first option byte, or none set. Moves `at` behind the options.
-fn options(data: &[u8], status: u8, at: &mut usize) -> Result<u8, PayloadError> {
-    if status & OPTIONS_PRESENT == 0 {
-        return Ok(0);
-    }
-    let count = usize::from(*data.get(*at).ok_or(PayloadError::FieldOverrun)?);
-    let bytes = data.get(*at + 1..).and_then(|rest| rest.get(..count)).ok_or(PayloadError::FieldOverrun)?;
-    *at += 1 + count;
-    let first = bytes.first().copied().unwrap_or(0);
-    if first & OPTION_ENCRYPTION_TYPE != 0 {
-        return Err(PayloadError::Unsupported(Unsupported::TransArmor));
-    }
-    if first & OPTION_MAC != 0 {
-        return Err(PayloadError::Unsupported(Unsupported::Mac));
-    }
-    Ok(first)
-}
-
-/// The two field bytes: which fields are present and what they are encrypted with.
-#[derive(Clone, Copy)]
-struct Flags {
-    field1: u8,
-    field2: u8,
-}
-
-impl Flags {
-    fn masked(self, track: usize) -> bool {
-        self.field1 >> track & 1 == 1
-    }
-    fn encrypted(self, track: usize) -> bool {
-        self.field2 >> track & 1 == 1
-    }
-    fn hash(self, track: usize) -> bool {
-        self.field2 >> (track + 3) & 1 == 1
-    }
-    fn fixed_key(self) -> bool {
-        self.field1 & 1 << 3 != 0
-    }
-    fn cipher(self) -> Cipher {
-        if self.field1 & 1 << 4 == 0 { Cipher::Tdes } else { Cipher::Aes128 }
-    }
-    fn serial(self) -> bool {
-        self.field1 & 1 << 7 != 0
-    }
-    fn session_id(self) -> bool {
-        self.field2 & 1 << 6 != 0
-    }
-    fn ksn(self) -> bool {
-        self.field2 & 1 << 7 != 0
-    }
-}
-
 /// The typed characters as binary data: all hex digits but the clear and masked tracks.
 fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
-    let digits = |range: Range<usize>| framing::from_hex(typed.get(range).ok_or(PayloadError::FieldOverrun)?);
+    let digits = |range: Range<usize>| typed.get(range).ok_or(PayloadError::FieldOverrun);
     // Other card encode types have another layout, even of the header: refuse them by name before reading on.
-    let start = digits(0..2 * FIELD_BYTES)?;
-    entry(start[0], [start[2], start[3], start[4]].map(usize::from))?;
-    // Room for all of it at once: a buffer that grows leaves what it held behind.
-    let mut data = Zeroizing::new(Vec::with_capacity(typed.len()));
-    data.extend_from_slice(&digits(0..2 * HEADER)?);
-    let mut at = data.len() * 2;
-    if data[1] & OPTIONS_PRESENT != 0 {
-        let count = digits(at..at + 2)?;
-        let end = at + 2 + 2 * usize::from(count[0]);
-        data.extend_from_slice(&digits(at..end)?);
-        at = end;
+    let [encode_type, status, lengths @ ..] = hex::decode_array::<FIELD_BYTES>(digits(0..2 * FIELD_BYTES)?)?;
+    entry(encode_type)?;
+    let [field1, field2] = hex::decode_array(digits(2 * FIELD_BYTES..2 * HEADER)?)?;
+    let flags = Flags { field1, field2 };
+    let mut start = 2 * HEADER;
+    if Options::announced(status) {
+        let [count] = hex::decode_array(digits(start..start + 2)?)?;
+        start += 2 + 2 * usize::from(count);
     }
-    let flags = Flags { field1: data[5], field2: data[6] };
-    let tracks = (0..3).filter(|&i| flags.masked(i)).map(|i| usize::from(data[2 + i])).sum::<usize>();
-    let (tracks, rest) = typed[at..].split_at_checked(tracks).ok_or(PayloadError::FieldOverrun)?;
+    let tracks = (0..3).filter(|&i| flags.masked(i)).map(|i| usize::from(lengths[i])).sum::<usize>();
+    let head = digits(0..start)?;
+    let (tracks, rest) = typed[start..].split_at_checked(tracks).ok_or(PayloadError::FieldOverrun)?;
+    // Room for all of it at once: a buffer that grows leaves what it held behind.
+    let mut data = Zeroizing::new(Vec::with_capacity((head.len() + rest.len()) / 2 + tracks.len()));
+    hex::decode_into(head, &mut data)?;
     data.extend_from_slice(tracks);
-    data.extend_from_slice(&framing::from_hex(rest)?);
+    hex::decode_into(rest, &mut data)?;
     Ok(data)
 }
