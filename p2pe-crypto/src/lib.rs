@@ -14,7 +14,8 @@ mod profile;
 mod token;
 
 pub use card::{
-    CardData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber,
+    Brand, CardData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode, Track,
+    TrackNumber, Truncated,
 };
 pub use decryptor::{Decryptor, Device, Devices};
 pub use error::Error;

@@ -92,6 +92,7 @@ impl VectorFile {
             ("mac_check_value.json", include_bytes!("../data/mac_check_value.json")),
             ("terminal.json", include_bytes!("../data/terminal.json")),
             ("idtech_enhanced.json", include_bytes!("../data/idtech_enhanced.json")),
+            ("idtech_formats.json", include_bytes!("../data/idtech_formats.json")),
             ("raw_track.json", include_bytes!("../data/raw_track.json")),
             ("token.json", include_bytes!("../data/token.json")),
         ]
@@ -369,6 +370,7 @@ schema! {
     /// The card that must come out.
     struct ExpectedCard {
         pan: String, expiry: Option<String>, name: Option<String>, service_code: Option<String>,
-        security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3], jis2: Option<String>,
+        security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3],
+        jis2: Option<String>, session_id: Option<Hex>,
     }
 }

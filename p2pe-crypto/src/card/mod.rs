@@ -1,12 +1,14 @@
 //! What a payload turns into: the card's data, in wiped memory.
 
+mod brand;
 mod check_character;
 mod data;
 mod grammar;
 mod jis;
-mod pan;
+pub(crate) mod pan;
 mod reader;
 
+pub use brand::Brand;
 pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
-pub use pan::{Pan, PanError};
+pub use pan::{Pan, PanError, Truncated};
 pub(crate) use reader::Reader;

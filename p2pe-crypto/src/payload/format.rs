@@ -87,7 +87,7 @@ impl Format {
     pub(super) fn recognises(self, bytes: &[u8]) -> bool {
         match self {
             Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => framing::format(bytes) == Some(self),
-            Self::IdTechXml => bytes.starts_with(b"<DvcMsg"),
+            Self::IdTechXml => bytes.trim_ascii_start().starts_with(b"<DvcMsg"),
             Self::Track | Self::Tlv | Self::PackedTrack2 => false,
         }
     }
