@@ -50,8 +50,10 @@ impl Reader {
                 self.read(TrackNumber::Two, Entry::Keyed, End::Told(length), clear)
             }
             Holds::KeyedBare { length } => {
-                let text = clear.get(..length).ok_or(Error::DecryptFailed)?;
-                self.add(Entry::Keyed, grammar::keyed_bare(text).ok_or(Error::DecryptFailed)?)
+                let (text, padding) = clear.split_at_checked(length).ok_or(Error::DecryptFailed)?;
+                // There is no check character: a changed last block shows in the padding only.
+                let fields = grammar::keyed_bare(text).filter(|_| padding.iter().all(|&byte| byte == 0));
+                self.add(Entry::Keyed, fields.ok_or(Error::DecryptFailed)?)
             }
             Holds::JoinedTracks { length, first, masked } => {
                 self.joined(first, masked, clear.get(..length).ok_or(Error::DecryptFailed)?)
