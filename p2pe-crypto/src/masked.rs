@@ -23,12 +23,12 @@ pub(crate) fn number_shows_too_much(masked: &[u8]) -> bool {
     length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
 }
 
-/// Whether a copy that is masked with the digit `mask` shows the middle of the number all the same: another digit stands
-/// there, or nothing is masked, so that the copy is the clear text.
+/// Whether a copy that is masked with the digit `mask` shows the middle of the number all the same: nothing is masked, so
+/// that the copy is the clear text, or other digits stand there. One may: some devices make the check digit right with it.
 pub(crate) fn shows_the_middle(masked: &[u8], clear: &[u8], mask: u8) -> bool {
     let middle = account(clear).filter(|range| range.len() >= 12).map(|range| range.start + 6..range.end - 4);
     let middle = middle.and_then(|range| Some((masked.get(range.clone())?, clear.get(range)?)));
-    middle.is_some_and(|(masked, clear)| masked == clear || masked.iter().any(|digit| *digit != mask))
+    middle.is_some_and(|(masked, clear)| masked == clear || masked.iter().filter(|digit| **digit != mask).count() > 1)
 }
 
 /// Whether a masked copy can be of this clear text: as long, and with the same digits where it shows the first six or
