@@ -92,6 +92,10 @@ impl VectorFile {
             ("mac_check_value.json", include_bytes!("../data/mac_check_value.json")),
             ("terminal.json", include_bytes!("../data/terminal.json")),
             ("idtech_enhanced.json", include_bytes!("../data/idtech_enhanced.json")),
+            ("idtech_chip.json", include_bytes!("../data/idtech_chip.json")),
+            ("magtek.json", include_bytes!("../data/magtek.json")),
+            ("verifone.json", include_bytes!("../data/verifone.json")),
+            ("raw_tlv.json", include_bytes!("../data/raw_tlv.json")),
             ("raw_track.json", include_bytes!("../data/raw_track.json")),
             ("token.json", include_bytes!("../data/token.json")),
         ]
@@ -370,5 +374,6 @@ schema! {
     struct ExpectedCard {
         pan: String, expiry: Option<String>, name: Option<String>, service_code: Option<String>,
         security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3], jis2: Option<String>,
+        emv: Option<Hex>,
     }
 }

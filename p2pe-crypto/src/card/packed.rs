@@ -87,6 +87,13 @@ pub(crate) fn agrees(masked: &[u8], clear: &[u8]) -> bool {
     masked.len() == clear.len() && pairs.all(|(at, (shown, digit))| !compared(at) || shown > 9 || shown == digit)
 }
 
+/// Whether a card number stands anywhere in a value.
+pub(super) fn holds(value: &[u8], number: &[u8]) -> bool {
+    let starts = 0..(2 * value.len() + 1).saturating_sub(number.len());
+    let is_there = |start| nibbles(value).skip(start).zip(number).all(|(nibble, digit)| nibble == digit & 0x0F);
+    !number.is_empty() && starts.into_iter().any(is_there)
+}
+
 /// Whether a value can be the clear one of this masked copy: nothing was encrypted then.
 pub(crate) fn is_clear_of(masked: &[u8], value: &[u8]) -> bool {
     let length = account_length(value);

@@ -141,10 +141,10 @@ impl Reader {
     /// account data.
     fn compare(&self, masked: Option<&[u8]>, clear: Option<&[u8]>) -> Result<(), Error> {
         let (Some(masked), Some(clear)) = (masked, clear) else { return Ok(()) };
-        if self.mask.is_ascii_digit() && masked::shows_the_middle(masked, clear, self.mask) {
+        if self.mask.is_ascii_digit() && masked::shows_the_middle(masked, clear) {
             return Err(PayloadError::ClearAccountData.into());
         }
-        if masked::agrees(masked, clear) { Ok(()) } else { Err(Error::DecryptFailed) }
+        if masked::agrees(masked, clear, self.mask) { Ok(()) } else { Err(Error::DecryptFailed) }
     }
 
     fn read(

@@ -61,6 +61,12 @@ impl Reader {
                 self.value(object.tag, None, object.value)?;
             }
         }
+        // Nothing protects the initialisation vector: a tag in the first block may have been turned into another.
+        let number = self.pan.as_ref().map(|pan| pan.as_bytes()).unwrap_or_default();
+        let mut others = Objects::new(&clear[..end], Lengths::Ber).flatten().filter(|o| !o.constructed);
+        if others.any(|object| tags::is_chip_data(object.tag) && packed::holds(object.value, number)) {
+            return Err(Error::DecryptFailed);
+        }
         // A masked track 2 is of a stripe, and longer: only the number is the same.
         let number = |text: &[u8]| text.iter().position(|&byte| byte == b'=').map(|end| end + 1);
         if let (Some(masked), Some(track)) = (masked, &self.sensitive.tracks[TrackNumber::Two.index()]) {
@@ -75,7 +81,7 @@ impl Reader {
     pub(super) fn value(&mut self, tag: Tag, masked: Option<&[u8]>, value: &[u8]) -> Result<(), Error> {
         let agrees = match masked {
             Some(masked) if tags::holds_account_nibbles(tag) => packed::agrees(masked, value),
-            Some(masked) if tags::is_account(tag) => masked::agrees(masked, value),
+            Some(masked) if tags::is_account(tag) => masked::agrees(masked, value, self.mask),
             _ => true,
         };
         if !agrees {

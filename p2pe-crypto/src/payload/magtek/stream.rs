@@ -44,7 +44,7 @@ impl Stream {
 
     pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
         let text = input.trim_ascii_end();
-        let fields = fields(text).ok_or(PayloadError::Truncated)?;
+        let fields = fields(text)?;
         let field = |index: usize| &text[fields[index].clone()];
         let crc: [u8; 2] = fixed(field(CRC))?;
         // Over all characters up to and with the separator in front of it, printed low byte first.
@@ -122,15 +122,15 @@ impl Content for Stream {
 }
 
 /// Where the fields stand.
-fn fields(text: &[u8]) -> Option<[Range<usize>; FIELDS]> {
+fn fields(text: &[u8]) -> Result<[Range<usize>; FIELDS], PayloadError> {
     let mut fields = array::from_fn(|_| 0..0);
     let mut places = fields.iter_mut();
     let mut at = 0;
     for part in text.split(|&byte| byte == SEPARATOR) {
-        *places.next()? = at..at + part.len();
+        *places.next().ok_or(PayloadError::TrailingBytes)? = at..at + part.len();
         at += part.len() + 1;
     }
-    places.next().is_none().then_some(fields)
+    if places.next().is_some() { Err(PayloadError::Truncated) } else { Ok(fields) }
 }
 
 /// The masked tracks one behind the other, each from its start sentinel to `?`. A third track begins with `+`, or with
