@@ -73,6 +73,8 @@ fn entry_name(entry: Entry) -> &'static str {
     match entry {
         Entry::Swiped => "swiped",
         Entry::Keyed => "keyed",
+        Entry::Chip => "chip",
+        Entry::Contactless => "contactless",
     }
 }
 

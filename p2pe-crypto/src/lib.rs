@@ -14,14 +14,14 @@ mod profile;
 mod token;
 
 pub use card::{
-    Brand, CardData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode, Track,
-    TrackNumber, Truncated,
+    Brand, CardData, ChipData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode,
+    Track, TrackNumber, Truncated,
 };
 pub use decryptor::{Decryptor, Device, Devices};
 pub use error::Error;
 pub use payload::{
     EncryptedField, Features, Fields, Format, Formats, Holds, Mac, Payload, PayloadError, Scope, Unsupported, idtech,
-    idtech::Form, tracks,
+    idtech::Form, magtek, neo, quick_chip, tlv, tracks, verifone,
 };
 pub use profile::{Candidates, DeviceProfile, Encryption, ProfileError};
 pub use token::{MerchantId, MerchantIdError, Token, Tokenizer};

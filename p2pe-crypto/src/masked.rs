@@ -23,21 +23,23 @@ pub(crate) fn number_shows_too_much(masked: &[u8]) -> bool {
     length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
 }
 
-/// Whether a copy that is masked with the digit `mask` shows the middle of the number all the same: another digit stands
-/// there, or nothing is masked, so that the copy is the clear text.
-pub(crate) fn shows_the_middle(masked: &[u8], clear: &[u8], mask: u8) -> bool {
-    let middle = account(clear).filter(|range| range.len() >= 12).map(|range| range.start + 6..range.end - 4);
-    let middle = middle.and_then(|range| Some((masked.get(range.clone())?, clear.get(range)?)));
-    middle.is_some_and(|(masked, clear)| masked == clear || masked.iter().any(|digit| *digit != mask))
+/// Whether a copy that is masked with a digit shows the middle of the number: nothing is masked then.
+pub(crate) fn shows_the_middle(masked: &[u8], clear: &[u8]) -> bool {
+    let account = account(clear).filter(|range| range.len() >= 12 && account(masked).as_ref() == Some(range));
+    account.is_some_and(|range| {
+        let middle = range.start + 6..range.end - 4;
+        masked[middle.clone()] == clear[middle]
+    })
 }
 
 /// Whether a masked copy can be of this clear text: as long, and with the same digits where it shows the first six or
-/// last four of the card number. What covers the others is a setting of the device.
-pub(crate) fn agrees(masked: &[u8], clear: &[u8]) -> bool {
+/// last four of the card number. What covers the others is a setting of the device, and may be the digit `mask`.
+pub(crate) fn agrees(masked: &[u8], clear: &[u8], mask: u8) -> bool {
     let account = account(clear).unwrap_or(0..0);
     let (start, end) = (account.start, account.end);
-    let shown = (start..end).filter(|at| at - start < 6 || end - at <= 4);
-    masked.len() == clear.len() && shown.into_iter().all(|at| !masked[at].is_ascii_digit() || masked[at] == clear[at])
+    let compared = (start..end).filter(|at| at - start < 6 || end - at <= 4);
+    let shown = |at: &usize| masked[*at].is_ascii_digit() && masked[*at] != mask;
+    masked.len() == clear.len() && compared.filter(shown).all(|at| masked[at] == clear[at])
 }
 
 /// Where the card number stands: behind the start sentinel, in track 1 behind the format code too, up to the separator.

@@ -114,6 +114,8 @@ pub(crate) fn entry_name(entry: Entry) -> &'static str {
     match entry {
         Entry::Swiped => "swiped",
         Entry::Keyed => "keyed",
+        Entry::Chip => "chip",
+        Entry::Contactless => "contactless",
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use super::Pan;
+use super::{ChipData, Pan};
 
 /// How the card number got into the device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -14,6 +14,10 @@ pub enum Entry {
     Swiped,
     /// Keyed in.
     Keyed,
+    /// Read from a chip, by contact.
+    Chip,
+    /// Read over the air.
+    Contactless,
 }
 
 /// The card data of one payload. Everything is wiped on drop; `Debug` shows the masked number only.
@@ -24,6 +28,7 @@ pub struct CardData {
     pub(super) name: Option<Zeroizing<String>>,
     pub(super) service_code: Option<ServiceCode>,
     pub(super) session_id: Option<[u8; 8]>,
+    pub(super) chip: ChipData,
     pub(super) sensitive: SensitiveData,
 }
 
@@ -63,6 +68,12 @@ impl CardData {
     #[must_use]
     pub fn session_id(&self) -> Option<&[u8; 8]> {
         self.session_id.as_ref()
+    }
+
+    /// Chip data that is not account data, as the device sent it: for the authorisation message.
+    #[must_use]
+    pub fn emv(&self) -> &ChipData {
+        &self.chip
     }
 
     /// Tracks and security code: for the authorisation message only, never to be stored (PCI DSS v4, 3.3.1).
@@ -129,6 +140,7 @@ pub struct SensitiveData {
     pub(super) security_code: Option<SecurityCode>,
     pub(super) tracks: [Option<Track>; 3],
     pub(super) jis2: Option<JisStripe>,
+    pub(super) chip: ChipData,
 }
 
 impl SensitiveData {
@@ -142,6 +154,12 @@ impl SensitiveData {
     #[must_use]
     pub fn jis2(&self) -> Option<&JisStripe> {
         self.jis2.as_ref()
+    }
+
+    /// The track data of a chip, as the device sent it: track equivalents and discretionary data.
+    #[must_use]
+    pub fn emv(&self) -> &ChipData {
+        &self.chip
     }
 
     /// The security code that was keyed in.
@@ -163,7 +181,9 @@ pub enum TrackNumber {
 }
 
 impl TrackNumber {
-    pub(super) fn index(self) -> usize {
+    pub(crate) const ALL: [Self; 3] = [Self::One, Self::Two, Self::Three];
+
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::One => 0,
             Self::Two => 1,

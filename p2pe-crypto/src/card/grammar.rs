@@ -74,6 +74,19 @@ pub(super) fn track2(text: &[u8]) -> Option<Fields<'_>> {
     Some(Fields { pan: account(pan)?, expiry, service_code, ..Fields::default() })
 }
 
+/// The same of a chip. A month that does not exist is no expiry here: other objects tell it then.
+pub(super) fn equivalent(text: &[u8]) -> Option<Fields<'_>> {
+    let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
+    let separator = inner.iter().position(|&byte| byte == b'=')?;
+    let (pan, rest) = (&inner[..separator], &inner[separator + 1..]);
+    let (year_month, behind) = rest.split_first_chunk::<4>()?;
+    let (service_code, _) = behind.split_first_chunk::<3>()?;
+    // A chip leaves nothing out.
+    let digits = rest.iter().all(u8::is_ascii_digit);
+    let fields = Fields { pan: account(pan)?, expiry: expiry(*year_month), ..Fields::default() };
+    digits.then_some(Fields { service_code: Some(*service_code), ..fields })
+}
+
 /// `; PAN = YYMM ?` or `; PAN = YYMM : security code ?`, as a keypad encrypts what was keyed in.
 pub(super) fn keyed(text: &[u8]) -> Option<Fields<'_>> {
     let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
@@ -132,7 +145,7 @@ fn expiry_and_service_code(rest: &[u8], separator: u8) -> Option<ExpiryAndServic
 }
 
 /// YYMM with a month that exists.
-fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
+pub(super) fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
     let month = &year_month[2..];
     (year_month.iter().all(u8::is_ascii_digit) && (b"01"..=b"12").contains(&month.first_chunk()?)).then_some(year_month)
 }

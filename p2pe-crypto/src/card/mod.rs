@@ -3,12 +3,16 @@
 mod brand;
 mod check_character;
 mod data;
+mod emv;
 mod grammar;
 mod jis;
+pub(crate) mod packed;
 pub(crate) mod pan;
 mod reader;
+pub(crate) mod tags;
 
 pub use brand::Brand;
 pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use emv::ChipData;
 pub use pan::{Pan, PanError, Truncated};
 pub(crate) use reader::Reader;

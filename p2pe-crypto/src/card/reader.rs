@@ -1,5 +1,7 @@
 //! Reads decrypted fields one by one and puts the card together.
 
+mod chip;
+
 use alloc::{string::String, vec::Vec};
 
 use subtle::ConstantTimeEq;
@@ -9,7 +11,7 @@ use super::{
     CardData, Entry, Expiry, JisStripe, Pan, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber,
     check_character::Charset,
     grammar::{self, End, Fields},
-    jis,
+    jis, packed,
 };
 use crate::{Error, Holds, PayloadError, masked};
 
@@ -24,6 +26,7 @@ pub(crate) struct Reader {
     service_code: Option<ServiceCode>,
     session_id: Option<[u8; 8]>,
     sensitive: SensitiveData,
+    chip: chip::Chip,
 }
 
 impl Reader {
@@ -37,6 +40,7 @@ impl Reader {
             service_code: None,
             session_id: None,
             sensitive: SensitiveData::default(),
+            chip: chip::Chip::default(),
         }
     }
 
@@ -62,8 +66,17 @@ impl Reader {
                 self.session_id = Some(*clear.first_chunk().ok_or(Error::DecryptFailed)?);
                 Ok(())
             }
-            Holds::Tlv { .. } | Holds::Value { .. } | Holds::TlvString { .. } | Holds::PackedTrack2 => {
-                Err(Error::DecryptFailed)
+            Holds::Tlv { tag, masked } => self.object(tag, masked, &clear),
+            Holds::Value { tag, length, masked } => {
+                let value = clear.get(..length.unwrap_or(clear.len())).ok_or(Error::DecryptFailed)?;
+                self.value(tag, masked, value)
+            }
+            Holds::TlvString { pad, masked } => self.objects(pad, masked, &clear),
+            // A track 1 beside it is text, which begins otherwise.
+            Holds::PackedTrack2 if clear.first() == Some(&b'%') => self.unnamed(None, clear),
+            Holds::PackedTrack2 => {
+                let text = packed::track_text(&clear).ok_or(Error::DecryptFailed)?;
+                self.read(TrackNumber::Two, Entry::Swiped, End::Bare, text)
             }
         }
     }
@@ -130,10 +143,10 @@ impl Reader {
     /// account data.
     fn compare(&self, masked: Option<&[u8]>, clear: Option<&[u8]>) -> Result<(), Error> {
         let (Some(masked), Some(clear)) = (masked, clear) else { return Ok(()) };
-        if self.mask.is_ascii_digit() && masked::shows_the_middle(masked, clear, self.mask) {
+        if self.mask.is_ascii_digit() && masked::shows_the_middle(masked, clear) {
             return Err(PayloadError::ClearAccountData.into());
         }
-        if masked::agrees(masked, clear) { Ok(()) } else { Err(Error::DecryptFailed) }
+        if masked::agrees(masked, clear, self.mask) { Ok(()) } else { Err(Error::DecryptFailed) }
     }
 
     fn read(
@@ -150,8 +163,8 @@ impl Reader {
         let text = grammar::text(&clear, told, charset).ok_or(Error::DecryptFailed)?;
         let fields = match (number, entry) {
             (TrackNumber::One, _) => grammar::track1(text),
-            (TrackNumber::Two, Entry::Swiped) => grammar::track2(text),
             (TrackNumber::Two, Entry::Keyed) => grammar::keyed(text),
+            (TrackNumber::Two, _) => grammar::track2(text),
             (TrackNumber::Three, _) => grammar::track3(text).then(Fields::default),
         };
         let end = text.len();
@@ -194,14 +207,16 @@ impl Reader {
 
     /// The card, if a track told its number.
     pub(crate) fn finish(self) -> Result<CardData, Error> {
+        let expiry = self.chip_expiry()?;
         let (Some(pan), Some(entry)) = (self.pan, self.entry) else { return Err(Error::DecryptFailed) };
         Ok(CardData {
-            entry,
+            entry: self.chip.entry(entry),
             pan,
-            expiry: self.expiry.map(Expiry),
+            expiry: expiry.map(Expiry),
             name: self.name,
             service_code: self.service_code,
             session_id: self.session_id,
+            chip: self.chip.data,
             sensitive: self.sensitive,
         })
     }

@@ -2,7 +2,7 @@
 
 use dukpt::KsnError;
 
-use super::Formats;
+use super::{Formats, tlv::Malformed};
 
 /// Why bytes are not a payload that can be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum PayloadError {
     /// The longitudinal check is wrong.
     #[error("the frame's LRC is wrong")]
     LrcMismatch,
+    /// The CRC is wrong.
+    #[error("the CRC is wrong")]
+    CrcMismatch,
     /// The sum is wrong.
     #[error("the frame's checksum is wrong")]
     ChecksumMismatch,
@@ -41,6 +44,12 @@ pub enum PayloadError {
     /// Something else than a hex digit where one is due.
     #[error("a character that is not a hex digit")]
     NotHex,
+    /// Something else than Base64 where it is due.
+    #[error("not Base64")]
+    NotBase64,
+    /// Objects that are cut, or longer than what holds them.
+    #[error(transparent)]
+    Tlv(#[from] Malformed),
     /// The tracks run past the counted data: a length byte is damaged.
     #[error("the track lengths run past the frame")]
     FieldOverrun,
@@ -93,6 +102,9 @@ pub enum Unsupported {
     /// A fixed key instead of DUKPT.
     #[error("a fixed key instead of DUKPT")]
     FixedKey,
+    /// Tracks without tags and without KSN, as older ViVOpay firmware answers.
+    #[error("the untagged answer of older ViVOpay firmware")]
+    OlderAnswer,
     /// A session id of security level 4 whose length or place is not documented.
     #[error("a session id of undocumented length or place")]
     SessionId,
@@ -111,9 +123,12 @@ impl PayloadError {
             Self::MissingStxNibble => "missing_stx_nibble",
             Self::EtxMissing => "etx_missing",
             Self::LrcMismatch => "lrc_mismatch",
+            Self::CrcMismatch => "crc_mismatch",
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::OddHexLength => "odd_hex_length",
             Self::NotHex => "not_hex",
+            Self::NotBase64 => "not_base64",
+            Self::Tlv(_) => "tlv",
             Self::FieldOverrun => "field_overrun",
             Self::FieldLayoutResidue => "field_layout_residue",
             Self::MissingKsn => "missing_ksn",
@@ -129,6 +144,7 @@ impl PayloadError {
                 Unsupported::Encryption => "unsupported_encryption",
                 Unsupported::Encoding => "unsupported_encoding",
                 Unsupported::FixedKey => "unsupported_fixed_key",
+                Unsupported::OlderAnswer => "unsupported_older_answer",
                 Unsupported::SessionId => "unsupported_session_id",
             },
         }

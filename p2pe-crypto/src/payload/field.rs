@@ -1,6 +1,6 @@
 //! What stands encrypted in a payload: each CBC run, and what its clear text will be.
 
-use crate::TrackNumber;
+use crate::{TrackNumber, tlv::Tag};
 
 /// One CBC run of a payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,14 +58,14 @@ pub enum Holds<'p> {
     /// A whole TLV object: tag, length and value.
     Tlv {
         /// The tag that must stand first in the clear text.
-        tag: u32,
+        tag: Tag,
         /// The masked value.
         masked: Option<&'p [u8]>,
     },
     /// The value of a TLV object.
     Value {
         /// Its tag.
-        tag: u32,
+        tag: Tag,
         /// Clear bytes, if the payload tells.
         length: Option<usize>,
         /// The masked value.
@@ -75,6 +75,8 @@ pub enum Holds<'p> {
     TlvString {
         /// Bytes of padding behind it, if the payload tells.
         pad: Option<usize>,
+        /// A masked track 2 beside it.
+        masked: Option<&'p [u8]>,
     },
     /// A track 2 as nibbles: `B` PAN `D` … `F`, check nibble.
     PackedTrack2,

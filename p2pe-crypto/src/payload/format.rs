@@ -4,7 +4,7 @@ use core::fmt;
 
 use dukpt::{Scheme, tdes::Cipher};
 
-use super::idtech::framing;
+use super::{idtech::framing, magtek, neo::Reply, quick_chip::QuickChip, verifone::Vsd};
 
 /// The layout of what a device sends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -18,6 +18,18 @@ pub enum Format {
     IdTechKeyed,
     /// ID TECH XML message.
     IdTechXml,
+    /// ID TECH NEO and ViVOpay answer: chip data, or a swipe, in flagged TLV.
+    Neo,
+    /// ID TECH Augusta's Quick Chip answer: TLV whose ciphertext is not flagged.
+    QuickChip,
+    /// MagTek stream of a swipe, fields between `|`.
+    MagTek,
+    /// MagTek USB-HID report of a swipe, 856 bytes.
+    MagTekReport,
+    /// MagTek TLV with one ciphertext, in tag `DFDF59`.
+    MagTekTlv,
+    /// Verifone VSD.
+    Verifone,
     /// Ciphertext with its KSN beside it: a track in each run.
     Track,
     /// Ciphertext with its KSN beside it: a string of TLV objects in each run.
@@ -28,11 +40,17 @@ pub enum Format {
 
 impl Format {
     /// Every layout.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::IdTechEnhanced,
         Self::IdTechOriginal,
         Self::IdTechKeyed,
         Self::IdTechXml,
+        Self::Neo,
+        Self::QuickChip,
+        Self::MagTek,
+        Self::MagTekReport,
+        Self::MagTekTlv,
+        Self::Verifone,
         Self::Track,
         Self::Tlv,
         Self::PackedTrack2,
@@ -46,6 +64,12 @@ impl Format {
             Self::IdTechOriginal => "idtech-original",
             Self::IdTechKeyed => "idtech-keyed-original",
             Self::IdTechXml => "idtech-xml",
+            Self::Neo => "neo",
+            Self::QuickChip => "quick-chip",
+            Self::MagTek => "magtek",
+            Self::MagTekReport => "magtek-report",
+            Self::MagTekTlv => "magtek-tlv",
+            Self::Verifone => "verifone-vsd",
             Self::Track => "track",
             Self::Tlv => "tlv",
             Self::PackedTrack2 => "packed-track2",
@@ -60,6 +84,12 @@ impl Format {
             Self::IdTechOriginal => "ID TECH original frame, swiped",
             Self::IdTechKeyed => "ID TECH original frame, keyed",
             Self::IdTechXml => "ID TECH XML message",
+            Self::Neo => "ID TECH NEO or ViVOpay answer",
+            Self::QuickChip => "ID TECH Quick Chip answer",
+            Self::MagTek => "MagTek stream",
+            Self::MagTekReport => "MagTek USB-HID report",
+            Self::MagTekTlv => "MagTek TLV",
+            Self::Verifone => "Verifone VSD",
             Self::Track => "raw track ciphertext",
             Self::Tlv => "raw ciphertext of TLV objects",
             Self::PackedTrack2 => "raw ciphertext of a packed track 2",
@@ -80,7 +110,7 @@ impl Format {
     /// Whether devices of this layout mask with a digit, so that a masked card number may look like a clear one and only
     /// the decrypted one tells.
     pub(crate) fn masks_with_digits(self) -> bool {
-        false
+        matches!(self, Self::MagTek | Self::MagTekReport | Self::MagTekTlv)
     }
 
     /// Whether the bytes begin as this layout does. One layout at most should say so of any bytes.
@@ -88,6 +118,12 @@ impl Format {
         match self {
             Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => framing::format(bytes) == Some(self),
             Self::IdTechXml => bytes.trim_ascii_start().starts_with(b"<DvcMsg"),
+            Self::Neo => Reply::begins(bytes),
+            Self::QuickChip => QuickChip::begins(bytes),
+            Self::MagTek => magtek::Stream::begins(bytes),
+            Self::MagTekReport => magtek::Report::begins(bytes),
+            Self::MagTekTlv => magtek::Message::begins(bytes),
+            Self::Verifone => Vsd::begins(bytes),
             Self::Track | Self::Tlv | Self::PackedTrack2 => false,
         }
     }

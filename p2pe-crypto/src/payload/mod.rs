@@ -1,15 +1,22 @@
 //! What a device sends: parsed and checked to the last byte, nothing decrypted yet.
 
 mod alarm;
+mod crc;
 mod error;
 mod field;
 mod format;
 mod hex;
 pub mod idtech;
+pub mod magtek;
+pub mod neo;
+pub mod quick_chip;
+pub mod tlv;
 pub mod tracks;
+pub mod verifone;
 
 use dukpt::Ksn;
 
+use crate::Entry;
 pub use error::{PayloadError, Unsupported};
 pub use field::{EncryptedField, Fields, Holds, Mac};
 pub use format::{Features, Format, Formats, Scope};
@@ -26,6 +33,18 @@ pub enum Payload {
     IdTechKeyed(idtech::KeyedFrame),
     /// ID TECH XML message.
     IdTechXml(idtech::XmlMessage),
+    /// ID TECH NEO and ViVOpay answer.
+    Neo(neo::Reply),
+    /// ID TECH Augusta's Quick Chip answer.
+    QuickChip(quick_chip::QuickChip),
+    /// MagTek stream.
+    MagTek(magtek::Stream),
+    /// MagTek USB-HID report.
+    MagTekReport(magtek::Report),
+    /// MagTek TLV.
+    MagTekTlv(magtek::Message),
+    /// Verifone VSD.
+    Verifone(verifone::Vsd),
     /// Ciphertext with its KSN beside it.
     Tracks(tracks::Tracks),
 }
@@ -40,6 +59,14 @@ pub(crate) trait Content {
     fn encrypted(&self) -> Fields<'_>;
     /// The message authentication code, if there is one.
     fn mac(&self) -> Option<Mac<'_>> {
+        None
+    }
+    /// The chip data that stands beside the ciphertext, and its ciphertext too.
+    fn chip(&self) -> Option<tlv::Objects<'_>> {
+        None
+    }
+    /// How the device says that it read a chip.
+    fn entry(&self) -> Option<Entry> {
         None
     }
 }
@@ -69,6 +96,12 @@ impl Payload {
             Format::IdTechOriginal => idtech::OriginalFrame::parse(bytes).map(Self::IdTechOriginal),
             Format::IdTechKeyed => idtech::KeyedFrame::parse(bytes).map(Self::IdTechKeyed),
             Format::IdTechXml => idtech::XmlMessage::parse(bytes).map(Self::IdTechXml),
+            Format::Neo => neo::Reply::parse(bytes).map(Self::Neo),
+            Format::QuickChip => quick_chip::QuickChip::parse(bytes).map(Self::QuickChip),
+            Format::MagTek => magtek::Stream::parse(bytes).map(Self::MagTek),
+            Format::MagTekReport => magtek::Report::parse(bytes).map(Self::MagTekReport),
+            Format::MagTekTlv => magtek::Message::parse(bytes).map(Self::MagTekTlv),
+            Format::Verifone => verifone::Vsd::parse(bytes).map(Self::Verifone),
             Format::Track | Format::Tlv | Format::PackedTrack2 => Err(PayloadError::MissingKsn),
         }
     }
@@ -108,12 +141,18 @@ impl Payload {
         Self::parse_as(Format::IdTechEnhanced, digits)
     }
 
-    fn content(&self) -> &dyn Content {
+    pub(crate) fn content(&self) -> &dyn Content {
         match self {
             Self::IdTech(frame) => frame,
             Self::IdTechOriginal(frame) => frame,
             Self::IdTechKeyed(frame) => frame,
             Self::IdTechXml(message) => message,
+            Self::Neo(reply) => reply,
+            Self::QuickChip(answer) => answer,
+            Self::MagTek(stream) => stream,
+            Self::MagTekReport(report) => report,
+            Self::MagTekTlv(message) => message,
+            Self::Verifone(vsd) => vsd,
             Self::Tracks(tracks) => tracks,
         }
     }

@@ -48,7 +48,7 @@ impl Tracks {
     /// The runs with what the profile's format says of their clear text.
     pub(super) fn holding(&self, format: Format) -> Fields<'_> {
         let holds = match format {
-            Format::Tlv => Holds::TlvString { pad: None },
+            Format::Tlv => Holds::TlvString { pad: None, masked: None },
             Format::PackedTrack2 => Holds::PackedTrack2,
             _ => Holds::Track { number: None, length: None, masked: None },
         };

@@ -6,12 +6,18 @@ use super::{DeviceProfile, Encryption, Name};
 use crate::{Features, Format, Scope};
 
 /// Family name, layout, and what one CBC run goes over.
-const FAMILIES: [(&str, Format, Scope); 8] = [
+const FAMILIES: [(&str, Format, Scope); 14] = [
     ("idtech", Format::IdTechEnhanced, Scope::Field),
     ("idtech-transarmor", Format::IdTechEnhanced, Scope::Joined),
     ("idtech-original", Format::IdTechOriginal, Scope::Joined),
     ("idtech-keyed-original", Format::IdTechKeyed, Scope::Field),
     ("idtech-xml", Format::IdTechXml, Scope::Field),
+    ("neo", Format::Neo, Scope::Field),
+    ("quick-chip", Format::QuickChip, Scope::Field),
+    ("magtek", Format::MagTek, Scope::Field),
+    ("magtek-report", Format::MagTekReport, Scope::Field),
+    ("magtek-tlv", Format::MagTekTlv, Scope::Field),
+    ("verifone-vsd", Format::Verifone, Scope::Field),
     ("track", Format::Track, Scope::Field),
     ("tlv", Format::Tlv, Scope::Field),
     ("packed-track2", Format::PackedTrack2, Scope::Field),

@@ -24,6 +24,12 @@ pub use encryption::Encryption;
 /// | `idtech-original` | ID TECH original frame, swiped; tracks 1 and 2 in one run |
 /// | `idtech-keyed-original` | ID TECH original frame, keyed; no device capture confirms it |
 /// | `idtech-xml` | ID TECH XML message |
+/// | `neo` | ID TECH NEO and ViVOpay readers: chip data, swipes |
+/// | `quick-chip` | ID TECH Augusta, Quick Chip |
+/// | `magtek` | MagTek swipe readers, stream; they use the PIN-variant key unless set up otherwise |
+/// | `magtek-report` | the same, USB-HID report |
+/// | `magtek-tlv` | MagTek DynaPro and eDynamo, chip data in `DFDF59` |
+/// | `verifone-vsd` | Verifone VSD, which sends its own IV |
 /// | `track` | ciphertext with its KSN beside it, a track in each run |
 /// | `tlv` | the same, with TLV objects |
 /// | `packed-track2` | the same, with a track 2 in nibbles |

@@ -240,8 +240,8 @@ impl Content for Frame {
             let masked = self.masked(i);
             let holds = match (self.entry(), self.scope) {
                 (Entry::Keyed, _) => Holds::Keyed { length, masked },
-                (Entry::Swiped, Scope::Joined) => Holds::JoinedTracks { length, first: None, masked },
-                (Entry::Swiped, Scope::Field) => Holds::Track { number: Some(number), length: Some(length), masked },
+                (_, Scope::Joined) => Holds::JoinedTracks { length, first: None, masked },
+                (_, Scope::Field) => Holds::Track { number: Some(number), length: Some(length), masked },
             };
             Some(EncryptedField::new(self.ciphertext(i)?, holds))
         });
