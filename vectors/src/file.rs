@@ -92,6 +92,7 @@ impl VectorFile {
             ("mac_check_value.json", include_bytes!("../data/mac_check_value.json")),
             ("terminal.json", include_bytes!("../data/terminal.json")),
             ("idtech_enhanced.json", include_bytes!("../data/idtech_enhanced.json")),
+            ("idtech_formats.json", include_bytes!("../data/idtech_formats.json")),
             ("idtech_chip.json", include_bytes!("../data/idtech_chip.json")),
             ("magtek.json", include_bytes!("../data/magtek.json")),
             ("verifone.json", include_bytes!("../data/verifone.json")),
@@ -373,7 +374,7 @@ schema! {
     /// The card that must come out.
     struct ExpectedCard {
         pan: String, expiry: Option<String>, name: Option<String>, service_code: Option<String>,
-        security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3], jis2: Option<String>,
-        emv: Option<Hex>,
+        security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3],
+        jis2: Option<String>, session_id: Option<Hex>, emv: Option<Hex>,
     }
 }

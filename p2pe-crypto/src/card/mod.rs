@@ -7,7 +7,7 @@ mod emv;
 mod grammar;
 mod jis;
 pub(crate) mod packed;
-mod pan;
+pub(crate) mod pan;
 mod reader;
 pub(crate) mod tags;
 

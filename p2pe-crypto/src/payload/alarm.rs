@@ -1,6 +1,7 @@
 //! The clear-account-data alarm: a card number must never reach us unencrypted.
 
 use super::PayloadError;
+use crate::card::pan::plausible;
 
 /// Refuses an input of any layout that holds a clear card number. It goes over what was received before anything is
 /// checked: a device that does not encrypt may send anything, and a damaged payload with a card number in it is still one.
@@ -34,6 +35,16 @@ fn account_numbers(slot: &[u8]) -> impl Iterator<Item = &[u8]> {
         let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
         (digits >= 12).then(|| &before[end - digits..])
     })
+}
+
+/// Whether a clear slot holds a card number, in front of a separator or not: a whole run of 12 to 19 digits that a scheme
+/// could have issued. A front stripe (JIS II) is account data wherever its digits stand.
+pub(super) fn in_slot(slot: &[u8]) -> bool {
+    let mut runs = slot.split(|byte| !byte.is_ascii_digit()).filter(|run| run.len() >= 12);
+    match slot {
+        [0x7F, ..] => runs.next().is_some(),
+        _ => runs.any(|run| run.len() <= 19 && plausible(run)),
+    }
 }
 
 /// One digit may be another: some devices put it there to make the check digit right.

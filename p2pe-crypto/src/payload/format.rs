@@ -117,7 +117,7 @@ impl Format {
     pub(super) fn recognises(self, bytes: &[u8]) -> bool {
         match self {
             Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => framing::format(bytes) == Some(self),
-            Self::IdTechXml => bytes.starts_with(b"<DvcMsg"),
+            Self::IdTechXml => bytes.trim_ascii_start().starts_with(b"<DvcMsg"),
             Self::Neo => Reply::begins(bytes),
             Self::QuickChip => QuickChip::begins(bytes),
             Self::MagTek => magtek::Stream::begins(bytes),

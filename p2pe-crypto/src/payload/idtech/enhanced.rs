@@ -66,19 +66,8 @@ impl Frame {
             data.first_chunk().ok_or(PayloadError::FieldOverrun)?;
         let flags = Flags { field1, field2 };
         let lengths = [l1, l2, l3].map(usize::from);
-        let keyed = entry(encode_type)? == Entry::Keyed;
         let mut at = HEADER;
         let options = Options::read(&data, status, &mut at)?;
-        if flags.fixed_key() {
-            return Err(PayloadError::Unsupported(Unsupported::FixedKey));
-        }
-        if keyed && (flags.encrypted(0) || flags.encrypted(2) || options.joined) {
-            return Err(PayloadError::Unsupported(Unsupported::Encoding));
-        }
-        if options.joined && (flags.encrypted(1) || flags.encrypted(2) || flags.cipher() != Cipher::Tdes) {
-            return Err(PayloadError::Unsupported(Unsupported::Encryption));
-        }
-
         let block = flags.cipher().block();
         let mut field = |present: bool, length: usize| {
             let range = at..at + length;
@@ -91,12 +80,26 @@ impl Frame {
         let hashes = (0..3).filter(|&i| flags.hash(i)).count();
         field(true, hashes * options.hash());
         let serial = field(flags.serial(), SERIAL);
-        let last = encrypted.iter().chain(&masked).flatten().map(|range| range.end).max().unwrap_or(HEADER);
-        if last > data.len() {
-            return Err(PayloadError::FieldOverrun);
-        }
-        if masked[..2].iter().flatten().any(|range| masked::shows_too_much(&data[range.clone()])) {
+
+        // The alarm goes before all that the flags may be wrong about.
+        let cut = |range: &Range<usize>| data.get(range.start..range.end.min(data.len())).unwrap_or_default();
+        let slots = masked.each_ref().map(|range| range.as_ref().map(cut).unwrap_or_default());
+        if slots.iter().any(|slot| alarm::in_slot(slot)) || slots[..2].iter().any(|slot| masked::shows_too_much(slot)) {
             return Err(PayloadError::ClearAccountData);
+        }
+        let keyed = entry(encode_type)? == Entry::Keyed;
+        let scope = options.scope()?;
+        if flags.fixed_key() {
+            return Err(PayloadError::Unsupported(Unsupported::FixedKey));
+        }
+        if keyed && (flags.encrypted(0) || flags.encrypted(2) || scope == Scope::Joined) {
+            return Err(PayloadError::Unsupported(Unsupported::Encoding));
+        }
+        if scope == Scope::Joined && (flags.encrypted(1) || flags.encrypted(2) || flags.cipher() != Cipher::Tdes) {
+            return Err(PayloadError::Unsupported(Unsupported::Encryption));
+        }
+        if encrypted.iter().chain(&masked).flatten().any(|range| range.end > data.len()) {
+            return Err(PayloadError::FieldOverrun);
         }
         if encrypted.iter().all(Option::is_none) {
             return Err(PayloadError::NotEncrypted);
@@ -109,7 +112,7 @@ impl Frame {
         }
         let rest = data.get(at..).ok_or(PayloadError::FieldLayoutResidue)?;
         let (ksn, rest) = rest.split_at_checked(KSN).ok_or(PayloadError::FieldLayoutResidue)?;
-        let mac = match (options.mac, rest) {
+        let mac = match (options.mac(), rest) {
             (false, []) => None,
             (true, [low, high, rest @ ..]) => {
                 if usize::from(u16::from_le_bytes([*low, *high])) != MAC {
@@ -122,7 +125,6 @@ impl Frame {
             _ => return Err(PayloadError::FieldLayoutResidue),
         };
         let ksn = Ksn::of_transaction(ksn)?;
-        let scope = if options.joined { Scope::Joined } else { Scope::Field };
         Ok(Self { form, masked, encrypted, session_id, serial, ksn, mac, scope, data })
     }
 
@@ -265,6 +267,8 @@ impl fmt::Debug for Frame {
     }
 }
 
+/// Bit of the card encode type: without it the header has no field bytes.
+const ENHANCED: u8 = 0x80;
 const SWIPED: u8 = 0x80;
 const SWIPED_WITH_JIS: u8 = 0x86;
 const KEYED: u8 = 0xC0;
@@ -284,9 +288,10 @@ fn entry(encode_type: u8) -> Result<Entry, PayloadError> {
 /// The typed characters as binary data: all hex digits but the clear and masked tracks.
 fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
     let digits = |range: Range<usize>| typed.get(range).ok_or(PayloadError::FieldOverrun);
-    // Other card encode types have another layout, even of the header: refuse them by name before reading on.
     let [encode_type, status, lengths @ ..] = hex::decode_array::<FIELD_BYTES>(digits(0..2 * FIELD_BYTES)?)?;
-    entry(encode_type)?;
+    if encode_type & ENHANCED == 0 {
+        return Err(PayloadError::Unsupported(Unsupported::Encoding));
+    }
     let [field1, field2] = hex::decode_array(digits(2 * FIELD_BYTES..2 * HEADER)?)?;
     let flags = Flags { field1, field2 };
     let mut start = 2 * HEADER;

@@ -74,6 +74,9 @@ impl KeyedFrame {
                 *place = Some(range);
             }
         }
+        if clear.iter().flatten().any(|range| alarm::in_slot(&data[range.clone()])) {
+            return Err(PayloadError::ClearAccountData);
+        }
         let ksn = data.get(at..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
         Ok(Self { length, encrypted, clear, ksn: Ksn::of_transaction(ksn)?, data })
     }

@@ -2,7 +2,7 @@
 
 use dukpt::tdes::Cipher;
 
-use super::super::{PayloadError, Unsupported};
+use super::super::{PayloadError, Scope, Unsupported};
 
 /// The two field bytes: which fields are present and what they are encrypted with.
 #[derive(Clone, Copy)]
@@ -42,42 +42,43 @@ impl Flags {
 const OPTIONS_PRESENT: u8 = 1 << 6;
 
 /// What the first option byte says; of the others no meaning is known.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Options {
-    /// Bytes of a track's hash.
-    pub(super) sha256: bool,
-    /// TransArmor: tracks 1 and 2 in one TDES-CBC run.
-    pub(super) joined: bool,
-    pub(super) mac: bool,
-}
+#[derive(Clone, Copy)]
+pub(super) struct Options(u8);
 
 impl Options {
     /// Reads them, if the track status says that there are any, and moves `at` behind them.
     pub(super) fn read(data: &[u8], status: u8, at: &mut usize) -> Result<Self, PayloadError> {
-        if status & OPTIONS_PRESENT == 0 {
-            return Ok(Self::default());
+        if !Self::announced(status) {
+            return Ok(Self(0));
         }
         let count = usize::from(*data.get(*at).ok_or(PayloadError::FieldOverrun)?);
         let bytes = data.get(*at + 1..).and_then(|rest| rest.get(..count)).ok_or(PayloadError::FieldOverrun)?;
         *at += 1 + count;
-        let first = bytes.first().copied().unwrap_or(0);
-        // Bit 1: bits 4 to 2 name the encryption.
-        let joined = match (first & 1 << 1 != 0, first >> 2 & 0b111) {
-            (false, _) => false,
-            (true, 0b100) => true,
-            (true, 0b000) => return Err(PayloadError::Unsupported(Unsupported::TransArmor)),
-            (true, _) => return Err(PayloadError::Unsupported(Unsupported::Encryption)),
-        };
-        Ok(Self { sha256: first & 1 != 0, joined, mac: first & 1 << 5 != 0 })
+        Ok(Self(bytes.first().copied().unwrap_or(0)))
     }
 
-    /// How many option bytes follow the header, their count included.
+    /// Whether the track status says that there are any.
     pub(super) fn announced(status: u8) -> bool {
         status & OPTIONS_PRESENT != 0
     }
 
+    /// What one CBC run goes over: both tracks with TransArmor TDES.
+    pub(super) fn scope(self) -> Result<Scope, PayloadError> {
+        // Bit 1: bits 4 to 2 name the encryption.
+        match (self.0 & 1 << 1 != 0, self.0 >> 2 & 0b111) {
+            (false, _) => Ok(Scope::Field),
+            (true, 0b100) => Ok(Scope::Joined),
+            (true, 0b000) => Err(PayloadError::Unsupported(Unsupported::TransArmor)),
+            (true, _) => Err(PayloadError::Unsupported(Unsupported::Encryption)),
+        }
+    }
+
     /// Bytes of a track's hash: SHA-256 or SHA-1.
     pub(super) fn hash(self) -> usize {
-        if self.sha256 { 32 } else { 20 }
+        if self.0 & 1 == 0 { 20 } else { 32 }
+    }
+
+    pub(super) fn mac(self) -> bool {
+        self.0 & 1 << 5 != 0
     }
 }

@@ -48,16 +48,21 @@ impl OriginalFrame {
             }
         };
         let &[encode_type, _, l1, l2, l3] = data.first_chunk().ok_or(PayloadError::FieldOverrun)?;
-        check(encode_type)?;
         let lengths = [l1, l2, l3].map(usize::from);
+        // The alarm goes before all else that may be wrong with the frame.
+        let mut at = HEADER;
+        let slots = lengths.map(|length| {
+            at += length;
+            data.get(at - length..at.min(data.len())).unwrap_or_default()
+        });
+        if slots.iter().any(|slot| alarm::in_slot(slot)) || slots[..2].iter().any(|slot| masked::shows_too_much(slot)) {
+            return Err(PayloadError::ClearAccountData);
+        }
+        check(encode_type)?;
         let start = HEADER + lengths.iter().sum::<usize>();
         let encrypted = start..start + (lengths[0] + lengths[1]).next_multiple_of(Cipher::Tdes.block());
         if encrypted.end > data.len() {
             return Err(PayloadError::FieldOverrun);
-        }
-        let (one, two) = (HEADER..HEADER + lengths[0], HEADER + lengths[0]..HEADER + lengths[0] + lengths[1]);
-        if [one, two].into_iter().any(|range| masked::shows_too_much(&data[range])) {
-            return Err(PayloadError::ClearAccountData);
         }
         if encrypted.is_empty() {
             return Err(PayloadError::NotEncrypted);
@@ -142,7 +147,6 @@ fn check(encode_type: u8) -> Result<(), PayloadError> {
 fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
     let (head, rest) = typed.split_at_checked(2 * HEADER).ok_or(PayloadError::FieldOverrun)?;
     let head: [u8; HEADER] = hex::decode_array(head)?;
-    check(head[0])?;
     let tracks = head[2..].iter().map(|length| usize::from(*length)).sum();
     let (tracks, rest) = rest.split_at_checked(tracks).ok_or(PayloadError::FieldOverrun)?;
     // Room for all of it at once: a buffer that grows leaves what it held behind.

@@ -32,6 +32,7 @@ const BEHIND: [&[u8]; 9] = [
 ];
 /// The attributes that hold ciphertext: track 1, track 2, what was keyed in.
 const ENCRYPTED: [&[u8]; 3] = [b" ETrk1=\"", b" ETrk2=\"", b" ECData=\""];
+const KSN_NAME: &[u8] = b" CDataKSN=\"";
 
 /// A message: its decoded values, and where each stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,6 +57,10 @@ impl XmlMessage {
             Some(at) if at + END.len() != message.len() => return Err(PayloadError::TrailingBytes),
             Some(_) => {}
         }
+        // The alarm goes before all else that may be wrong with the message.
+        if clear(message).any(alarm::in_slot) {
+            return Err(PayloadError::ClearAccountData);
+        }
         let entry = match text(message, b" Entry=\"")? {
             Some(b"SWIPE") => Entry::Swiped,
             Some(b"MANUAL") => Entry::Keyed,
@@ -79,7 +84,7 @@ impl XmlMessage {
             };
             Ok::<_, PayloadError>(start..data.len())
         };
-        let ksn = value(message, b" CDataKSN=\"")?.ok_or(PayloadError::MissingKsn)?;
+        let ksn = value(message, KSN_NAME)?.ok_or(PayloadError::MissingKsn)?;
         // Raw bytes or hex digits: of all values alike.
         let digits = ksn.len() != KSN;
         let ksn = keep(ksn, digits)?;
@@ -171,6 +176,22 @@ impl fmt::Debug for XmlMessage {
         // The masked number and the ciphertext stay out of logs.
         f.debug_struct("XmlMessage").field("entry", &self.entry).field("ksn", &self.ksn).finish_non_exhaustive()
     }
+}
+
+/// All of the message but its ciphertexts and KSN.
+fn clear(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(message);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let names = ENCRYPTED.into_iter().chain([KSN_NAME]);
+        let Some((at, name)) = names.filter_map(|name| Some((find(text, name)?, name))).min() else {
+            return rest.take();
+        };
+        let (before, behind) = text.split_at(at + name.len());
+        let end = BEHIND.iter().filter_map(|end| find(behind, end)).min();
+        rest = Some(&behind[end.unwrap_or(0)..]);
+        Some(before)
+    })
 }
 
 /// The value of an attribute that may hold any bytes. `name` is with the space in front and `="` behind.
