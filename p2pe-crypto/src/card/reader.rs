@@ -87,7 +87,7 @@ impl Reader {
         number: TrackNumber,
         length: Option<usize>,
         masked: Option<&[u8]>,
-        clear: Zeroizing<Vec<u8>>,
+        mut clear: Zeroizing<Vec<u8>>,
     ) -> Result<(), Error> {
         if let Some(data) = length.and_then(|length| jis::data(clear.get(..length)?)) {
             return match self.sensitive.jis2.replace(JisStripe(Zeroizing::new(data.to_vec()))) {
@@ -95,11 +95,20 @@ impl Reader {
                 None => Ok(()),
             };
         }
+        let end = match (length, masked) {
+            (Some(length), _) => End::Told(length),
+            // Where the masked copy alone tells how long the text is, there is no check character.
+            (None, Some(masked)) => {
+                clear.truncate(masked.len());
+                End::Bare
+            }
+            (None, None) => End::Open,
+        };
         // Of track 3 no digits may be shown, and none are compared.
         if number != TrackNumber::Three {
-            self.compare(masked, length.or(masked.map(<[u8]>::len)).and_then(|length| clear.get(..length)))?;
+            self.compare(masked, clear.get(..length.unwrap_or(clear.len())))?;
         }
-        self.read(number, Entry::Swiped, length.map_or(End::Open, End::Told), clear)
+        self.read(number, Entry::Swiped, end, clear)
     }
 
     /// A track that only its start sentinel names.
@@ -207,7 +216,7 @@ impl Reader {
 
     /// The card, if a track told its number.
     pub(crate) fn finish(self) -> Result<CardData, Error> {
-        let expiry = self.chip_expiry()?;
+        let expiry = self.checked_expiry()?;
         let (Some(pan), Some(entry)) = (self.pan, self.entry) else { return Err(Error::DecryptFailed) };
         Ok(CardData {
             entry: self.chip.entry(entry),

@@ -153,10 +153,13 @@ impl Reader {
         Ok(())
     }
 
-    /// The expiry, of the track if it has one; an error if nothing tells it and a track should.
-    pub(super) fn chip_expiry(&self) -> Result<Option<[u8; 4]>, Error> {
+    /// The expiry, of the track if it has one. An error if nothing tells it and a track should, and for the number of a
+    /// chip without a track: nothing would check it.
+    pub(super) fn checked_expiry(&self) -> Result<Option<[u8; 4]>, Error> {
         let expiry = self.expiry.or(self.chip.expiry);
-        if self.chip.expiry_missing && expiry.is_none() { Err(Error::DecryptFailed) } else { Ok(expiry) }
+        let number_alone = self.entry == Some(Entry::Chip) && self.sensitive.tracks.iter().all(Option::is_none);
+        let expiry_missing = self.chip.expiry_missing && expiry.is_none();
+        if number_alone || expiry_missing { Err(Error::DecryptFailed) } else { Ok(expiry) }
     }
 }
 

@@ -21,6 +21,7 @@ const FIRST_TRACK: usize = 2;
 const SERIAL: usize = 7;
 const KSN: usize = 9;
 const CRC: usize = 10;
+const FORMAT_CODE: usize = 12;
 
 /// A stream of one swipe.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl Stream {
         for index in [STATUS, 5, 6, 8, CRC + 1] {
             hex::decode(field(index))?;
         }
+        fixed::<2>(field(FORMAT_CODE))?;
         let mut ciphertexts: [Box<[u8]>; 3] = array::from_fn(|_| Box::default());
         for (index, place) in ciphertexts.iter_mut().enumerate() {
             *place = hex::decode(field(FIRST_TRACK + index))?.as_slice().into();
