@@ -136,6 +136,32 @@ fn a_card_that_moves_leaves_nothing_behind() {
     }
 }
 
+/// A chip: the number in nibbles, the track as text and as it was sent, and the objects that are handed through.
+#[test]
+fn card_data_of_a_chip() {
+    let (number, name) = ([0x47, 0x61, 0x73, 0x90, 0x01, 0x01, 0x00, 0x10], b"A NAME ON A CHIP");
+    let track2 = [&number[..], &[0xD2, 0x21, 0x22, 0x01, 0x14, 0x38, 0x78, 0x08, 0x9F]].concat();
+    let objects = [&[0x5A, 8], &number[..], &[0x57, 17], &track2, &[0x5F, 0x20, 16], name].concat();
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, &objects);
+    let payload = Payload::from_tracks(&KSN, &[&ciphertext]).unwrap();
+    let devices = || devices(&[(&KSN[..5], "bdk", "tlv-tdes")]);
+    let card = || Decryptor::new(store(&[("bdk", ANSI)]), devices()).decrypt(&payload).unwrap();
+    assert_eq!((card().name(), card().emv().iter().count()), (Some("A NAME ON A CHIP"), 1));
+    for secret in [PAN.as_bytes(), &number, &track2, name, b";4761739001010010=2212201143878089?"] {
+        assert_eq!(watch(secret, card), WIPED, "{secret:02X?}");
+    }
+    // Another number in the track: refused, and nothing stays behind.
+    let mut other = objects.clone();
+    other[12] ^= 1;
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, &other);
+    let payload = Payload::from_tracks(&KSN, &[&ciphertext]).unwrap();
+    let refused = || {
+        let decryptor = Decryptor::new(store(&[("bdk", ANSI)]), devices());
+        assert_eq!(decryptor.decrypt(&payload).err(), Some(Error::DecryptFailed));
+    };
+    assert_eq!(watch(&number, refused), Seen { held: false, leaks: 0 });
+}
+
 /// Tracks that decrypt but are no consistent card, each beginning with the card number.
 #[test]
 fn what_was_decrypted_in_vain() {
