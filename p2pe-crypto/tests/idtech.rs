@@ -1,5 +1,5 @@
 //! ID TECH beyond the usual frame: original frames, XML, the MAC, joined tracks, front stripes; and what no profile fits.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::cast_possible_truncation, reason = "lengths of a test's own making")]
 
 #[path = "support/device.rs"]

@@ -9,10 +9,10 @@ use super::PayloadError;
 /// The value of each character, and `FF` for what is no hex digit.
 const VALUES: [u8; 256] = {
     let mut values = [0xFF; 256];
-    let mut value = 0;
+    let mut value: u8 = 0;
     while value < 16 {
-        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
-        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
         value += 1;
     }
     values
