@@ -65,7 +65,7 @@ impl Sample {
         let original = self.outcome(&self.parse(&self.bytes).unwrap()).unwrap();
         match self.outcome(payload) {
             Ok(card) => {
-                let lost = matches!(payload.format(), Format::Neo | Format::QuickChip | Format::MagTekTlv);
+                let lost = has_no_end(payload);
                 let same = |(told, original): (&Option<String>, _)| told == original || lost && told.is_none();
                 assert!(card.iter().zip(&original).all(same) && card[0].is_some(), "{what}");
                 true
@@ -129,6 +129,15 @@ fn each_sample(check: impl Fn(&Sample) -> usize + Sync) -> usize {
     })
 }
 
+/// Objects with nothing around them: what is cut behind one of them is whole.
+fn has_no_end(payload: &Payload) -> bool {
+    match payload {
+        Payload::Neo(reply) => reply.header().is_none(),
+        Payload::QuickChip(_) | Payload::Verifone(_) => true,
+        _ => false,
+    }
+}
+
 #[test]
 fn every_prefix() {
     let parsed = each_sample(|sample| {
@@ -138,12 +147,15 @@ fn every_prefix() {
             if let Ok(payload) = sample.parse(&sample.bytes[..end]) {
                 let what = format!("{} cut at {end}", sample.id);
                 assert_consistent(&payload, &sample.bytes[..end], &what);
-                sample.assert_same_card(&payload, &what);
-                if payload == whole {
-                    // Only what fills a report up, or is typed behind a frame, may be missing unnoticed.
-                    let rest = &sample.bytes[end..];
-                    assert!(rest.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()), "{what}");
+                if has_no_end(&payload) {
+                    sample.assert_same_card(&payload, &what);
+                    continue;
                 }
+                // Only what fills a report up, or is typed behind a frame, may be missing; of a stream its last field.
+                assert_eq!(payload, whole, "{what}");
+                let rest = &sample.bytes[end..];
+                let blank = rest.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace());
+                assert!(blank || payload.format() == Format::MagTek, "{what}");
                 parsed += 1;
             }
         }
