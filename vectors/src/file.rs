@@ -374,12 +374,7 @@ schema! {
     /// The card that must come out.
     struct ExpectedCard {
         pan: String, expiry: Option<String>, name: Option<String>, service_code: Option<String>,
-<<<<<<< HEAD
-        security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3], jis2: Option<String>,
-        emv: Option<Hex>, session_id: Option<Hex>,
-=======
         security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3],
         jis2: Option<String>, session_id: Option<Hex>, emv: Option<Hex>,
->>>>>>> formats
     }
 }

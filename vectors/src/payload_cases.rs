@@ -144,13 +144,8 @@ fn card_difference(card: &CardData, expected: &ExpectedCard) -> Option<&'static 
         ("track 1", track(TrackNumber::One) == expected.tracks[0].as_deref()),
         ("track 2", track(TrackNumber::Two) == expected.tracks[1].as_deref()),
         ("track 3", track(TrackNumber::Three) == expected.tracks[2].as_deref()),
-<<<<<<< HEAD
-        ("session id", card.session_id().map(|id| &id[..]) == expected.session_id.as_ref().map(|hex| &hex.0[..])),
-        ("chip data", card.emv().as_bytes() == expected.emv.as_ref().map_or(&[][..], |emv| &emv.0)),
-=======
         ("chip data", card.emv().as_bytes() == expected.emv.as_ref().map_or(&[][..], |emv| &emv.0)),
         ("session id", card.session_id().map(|id| &id[..]) == expected.session_id.as_ref().map(|hex| &hex.0[..])),
->>>>>>> formats
         ("JIS II stripe", jis2 == expected.jis2.as_deref().map(str::as_bytes)),
     ];
     fields.iter().find(|(_, same)| !same).map(|(field, _)| *field)
