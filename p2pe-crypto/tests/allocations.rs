@@ -1,6 +1,8 @@
 //! Parsing allocates the result and nothing else.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/chip.rs"]
+mod chip;
 #[path = "support/published.rs"]
 mod published;
 
@@ -57,4 +59,26 @@ fn one_block_of_memory_a_payload() {
         "E5".repeat(16)
     );
     assert_eq!(counted(message.as_bytes()), 1);
+}
+
+#[test]
+fn one_block_of_memory_for_chip_data() {
+    let (ksn, ciphertext) = (published::bytes("FFFF9876543210E00008"), [0x11; 24]);
+    let masked = chip::packed(&chip::covered("4761739001010010D22122010123456789"));
+    let objects =
+        [chip::tlv(0xDF_EE12, &ksn), chip::masked(0x57, &masked), chip::encrypted(0x57, &ciphertext)].concat();
+    let unflagged = [chip::tlv(0xDF_EE12, &ksn), chip::tlv(0xDF_EF5D, &masked), chip::tlv(0x57, &ciphertext)].concat();
+    let magtek = [chip::tlv(0xDF_DF59, &ciphertext), chip::tlv(0xDF_DF56, &ksn)].concat();
+    let verifone =
+        [chip::tlv(0xDF_9020, &ciphertext), chip::tlv(0xDF_9021, &ksn), chip::tlv(0xDF_9022, &[7; 8])].concat();
+    for bytes in [
+        chip::answer(&[0x60, 0], &[&[0xC0], &objects[..]].concat()),
+        chip::answer(&[0x60, 1, 0], &[&[0xC0], &objects[..]].concat()),
+        objects,
+        unflagged,
+        chip::tlv(0xF8, &magtek),
+        verifone,
+    ] {
+        assert_eq!(counted(&bytes), 1, "{bytes:02X?}");
+    }
 }

@@ -37,6 +37,14 @@ pub(super) fn decode_into(digits: &[u8], bytes: &mut Vec<u8>) -> Result<(), Payl
     if illegal == 0 { Ok(()) } else { Err(PayloadError::NotHex) }
 }
 
+/// Whether these are whole bytes in hex digits of either case.
+pub(super) fn check(digits: &[u8]) -> Result<(), PayloadError> {
+    if !digits.len().is_multiple_of(2) {
+        return Err(PayloadError::OddHexLength);
+    }
+    if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(PayloadError::NotHex) }
+}
+
 /// Reads `N` bytes and nothing else.
 pub(super) fn decode_array<const N: usize>(digits: &[u8]) -> Result<[u8; N], PayloadError> {
     let mut bytes = [0; N];
