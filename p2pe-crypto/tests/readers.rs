@@ -4,8 +4,10 @@
 
 #[path = "support/chip.rs"]
 mod chip;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/device.rs"]
 mod device;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/envelope.rs"]
 mod envelope;
 
