@@ -7,7 +7,6 @@ mod chip;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/device.rs"]
 mod device;
-#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/envelope.rs"]
 mod envelope;
 
