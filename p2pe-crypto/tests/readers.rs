@@ -4,6 +4,7 @@
 
 #[path = "support/chip.rs"]
 mod chip;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/device.rs"]
 mod device;
 #[path = "support/envelope.rs"]
