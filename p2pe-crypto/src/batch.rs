@@ -7,8 +7,8 @@ use dukpt::{Key, KeyStore, Ksn, aes, tdes};
 use zeroize::Zeroizing;
 
 use crate::{
-    CardData, Decryptor, Device, Devices, EncryptedTrack, Encryption, Error, Payload,
-    decryptor::{ZERO_IV, decrypt, read, tracks_of},
+    Candidates, CardData, Decryptor, Device, Devices, Encryption, Error, Payload,
+    decryptor::{ZERO_IV, decrypt, read},
 };
 
 /// Payloads of one base key and profile: the index of each, and its KSN.
@@ -43,7 +43,7 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         let mut results: Results = payloads.iter().map(|_| None).collect();
         let (mut tdes, mut aes) = (Vec::new(), Vec::new());
         for (index, payload) in payloads.iter().enumerate() {
-            match self.device(payload) {
+            match self.device(payload).and_then(|device| self.verify(device, payload).map(|()| device)) {
                 Ok(device) => match payload.ksn() {
                     Ksn::Tdes(ksn) => add(&mut tdes, device, (index, *ksn)),
                     Ksn::Aes(ksn) => add(&mut aes, device, (index, *ksn)),
@@ -71,16 +71,17 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         results: &mut Results,
     ) -> Result<(), Error> {
         let Encryption::Aes(suite) = group.device.profile.encryption() else {
-            return Err(Error::ProfileMismatch(group.device.profile));
+            return Err(mismatch(group, payloads));
         };
         let base_key = self.store().key(&group.device.base_key)?;
+        let profile = group.device.profile;
         let ksns = group.members.iter().map(|(_, ksn)| ksn);
         aes::DataKey::derive_each(&base_key, ksns, suite, |number, key| {
             let (index, _) = group.members[number];
-            let card = key
-                .as_ref()
-                .map_err(|error| error.clone().into())
-                .and_then(|key| read(&payloads[index], |track| decrypt(track, |data| key.decrypt_cbc(&ZERO_IV, data))));
+            let card = key.as_ref().map_err(|error| error.clone().into()).and_then(|key| {
+                let cbc = |data: &mut [u8]| key.decrypt_cbc(&ZERO_IV, data);
+                read(&payloads[index], profile, |field| decrypt(field, cbc))
+            });
             results[index] = Some(card);
             key.ok()
         });
@@ -94,34 +95,41 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         results: &mut Results,
     ) -> Result<(), Error> {
         let Encryption::Tdes(variant, cipher) = group.device.profile.encryption() else {
-            return Err(Error::ProfileMismatch(group.device.profile));
+            return Err(mismatch(group, payloads));
         };
         let ksns: Vec<_> = group.members.iter().map(|(_, ksn)| *ksn).collect();
         let keys = self.store().key(&group.device.base_key)?.tdes_data_keys(&ksns, variant)?;
 
-        // A track of partial blocks fails its payload; the others go on.
-        let mut clear: Vec<[Option<Zeroizing<Vec<u8>>>; 3]> = Vec::with_capacity(group.members.len());
-        for (index, _) in &group.members {
-            let tracks = tracks_of(&payloads[*index]);
-            let whole = |track: &EncryptedTrack<'_>| track.ciphertext.len().is_multiple_of(cipher.block());
-            if tracks.iter().flatten().all(|(_, track)| whole(track)) {
-                clear.push(tracks.map(|track| track.map(|(_, track)| Zeroizing::new(track.ciphertext.to_vec()))));
+        // A field of partial blocks fails its payload; the others go on.
+        let profile = group.device.profile;
+        let mut clear: Vec<(usize, Zeroizing<Vec<u8>>)> = Vec::with_capacity(2 * group.members.len());
+        for (key, (index, _)) in group.members.iter().enumerate() {
+            let fields = || payloads[*index].encrypted_as(profile.format()).into_iter();
+            if fields().all(|field| field.ciphertext.len().is_multiple_of(cipher.block())) {
+                clear.extend(fields().map(|field| (key, Zeroizing::new(field.ciphertext.to_vec()))));
             } else {
                 results[*index] = Some(Err(Error::DecryptFailed));
-                clear.push([None, None, None]);
             }
         }
-        let mut messages: Vec<(usize, &mut [u8])> = Vec::with_capacity(clear.len());
-        for (key, tracks) in clear.iter_mut().enumerate() {
-            messages.extend(tracks.iter_mut().flatten().map(|data| (key, data.as_mut_slice())));
-        }
+        let mut messages: Vec<_> = clear.iter_mut().map(|(key, data)| (*key, data.as_mut_slice())).collect();
         keys.decrypt_cbc(cipher, &mut messages)?;
 
-        for ((index, _), clear) in group.members.iter().zip(clear) {
-            let mut clear = clear.into_iter().flatten();
-            let read = || read(&payloads[*index], |_| clear.next().ok_or(Error::DecryptFailed));
+        let mut clear = clear.into_iter().peekable();
+        for (key, (index, _)) in group.members.iter().enumerate() {
+            let mut own = || clear.next_if(|(owner, _)| *owner == key).map(|(_, data)| data);
+            let read = || read(&payloads[*index], profile, |_| own().ok_or(Error::DecryptFailed));
             results[*index].get_or_insert_with(read);
+            // What a payload that failed left over.
+            while own().is_some() {}
         }
         Ok(())
+    }
+}
+
+/// For a group whose scheme is not that of its profile.
+fn mismatch<K>(group: &Group<'_, K>, payloads: &[Payload]) -> Error {
+    match group.members.first() {
+        Some((index, _)) => Error::ProfileMismatch(group.device.profile, Candidates(payloads[*index].features())),
+        None => Error::DecryptFailed,
     }
 }

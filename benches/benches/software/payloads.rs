@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use dukpt::{Ksn, MemoryStore};
 use p2pe_benches::{AES, AES_16_BITS, Bench, Row, Rows, TDES, TDES_10_BITS};
-use p2pe_crypto::Payload;
+use p2pe_crypto::{Form, Payload};
+use p2pe_vectors::{Example, VectorFile};
 
 use crate::{plain, rustcrypto::RustCrypto};
 
@@ -26,6 +27,20 @@ pub(crate) fn rows(rows: &mut Rows, bench: &Bench, store: &MemoryStore) {
         }
     }
     batch(rows, bench, store);
+    parsing(rows);
+}
+
+/// A swipe from its bytes to a checked payload, in each form, beside a copy of the bytes.
+fn parsing(rows: &mut Rows) {
+    let files = VectorFile::builtin().expect("vectors");
+    let swipe = Example::find(&files, "idtech-enh-augusta-s-swipe-tdes").expect("a swipe");
+    let Payload::IdTech(frame) = &swipe.payload else { return };
+    for (form, name) in [(Form::Binary, "binary"), (Form::Keyboard, "keyboard"), (Form::Hex, "hex")] {
+        let bytes = frame.encode(form);
+        let row = Row { name: format!("parse a swipe, {name}, copy"), target: None, limit: "scans" };
+        let ours = || Payload::parse(black_box(&bytes)).expect("a payload");
+        rows.measure(&row, (1, ours), (1, || black_box(&bytes).clone()));
+    }
 }
 
 /// 512 transactions of 512 devices.
@@ -50,11 +65,7 @@ fn batch(rows: &mut Rows, bench: &Bench, store: &MemoryStore) {
 }
 
 fn ciphertext(payload: &Payload) -> Vec<u8> {
-    match payload {
-        Payload::IdTech(frame) => frame.ciphertext(1).expect("a keyed frame encrypts track 2").to_vec(),
-        Payload::Tracks(tracks) => tracks.encrypted().next().expect("a track").ciphertext.to_vec(),
-        _ => Vec::new(),
-    }
+    payload.encrypted().into_iter().next().expect("an encrypted field").ciphertext.to_vec()
 }
 
 fn tdes(base_key: &[u8; 16], ksn: &dukpt::tdes::Ksn, payload: &Payload) -> Vec<u8> {

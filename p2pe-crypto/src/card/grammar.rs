@@ -14,14 +14,30 @@ pub(super) struct Fields<'t> {
     pub(super) security_code: Option<&'t [u8]>,
 }
 
+/// What the payload tells of the end of a track.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// The length: the text, and its check character.
+    Told(usize),
+    /// Nothing: the text, its check character unless it is left out, and padding.
+    Open,
+    /// The clear text is cut out of a longer one: the text and nothing else.
+    Bare,
+}
+
 /// Finds the end of a track: the text up to and with the end sentinel, if [`Charset::text_length`] finds it right and it
 /// `agrees` with its masked copy.
-pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset, agrees: Choice) -> Option<&[u8]> {
+pub(super) fn text(clear: &[u8], told: End, charset: Charset, agrees: Choice) -> Option<&[u8]> {
+    let (length, bare) = match told {
+        End::Told(length) => (Some(length), false),
+        End::Open => (None, false),
+        End::Bare => (None, true),
+    };
     // The one decision over the whole text; from here on, its length is known.
     let end = charset.text_length(clear, length).and_then(|end| CtOption::new(end, agrees));
     let end: u64 = Option::from(end)?;
-    // The start sentinel is checked by each grammar: `+` opens a track 3 but is outside its character set.
-    clear.get(..usize::try_from(end).ok()?)
+    let text = clear.get(..usize::try_from(end).ok()?)?;
+    (!bare || text.len() == clear.len()).then_some(text)
 }
 
 /// `%B PAN ^ name ^ YYMM|^ SC|^ discretionary ?`
@@ -45,6 +61,19 @@ pub(super) fn track2(text: &[u8]) -> Option<Fields<'_>> {
     Some(Fields { pan: account(pan)?, expiry, service_code, ..Fields::default() })
 }
 
+/// The same of a chip. A month that does not exist is no expiry here: other objects tell it then.
+pub(super) fn equivalent(text: &[u8]) -> Option<Fields<'_>> {
+    let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
+    let separator = inner.iter().position(|&byte| byte == b'=')?;
+    let (pan, rest) = (&inner[..separator], &inner[separator + 1..]);
+    let (year_month, behind) = rest.split_first_chunk::<4>()?;
+    let (service_code, _) = behind.split_first_chunk::<3>()?;
+    // A chip leaves nothing out.
+    let digits = rest.iter().all(u8::is_ascii_digit);
+    let fields = Fields { pan: account(pan)?, expiry: expiry(*year_month), ..Fields::default() };
+    digits.then_some(Fields { service_code: Some(*service_code), ..fields })
+}
+
 /// `; PAN = YYMM ?` or `; PAN = YYMM : security code ?`, as a keypad encrypts what was keyed in.
 pub(super) fn keyed(text: &[u8]) -> Option<Fields<'_>> {
     let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
@@ -56,6 +85,19 @@ pub(super) fn keyed(text: &[u8]) -> Option<Fields<'_>> {
         [b':', digits @ ..] if matches!(digits.len(), 3 | 4) && digits.iter().all(u8::is_ascii_digit) => Some(digits),
         _ => return None,
     };
+    Some(Fields { pan: account(pan)?, expiry: Some(expiry(*year_month)?), security_code, ..Fields::default() })
+}
+
+/// `PAN = YYMM =` or `PAN = YYMM = security code`, with nothing around it.
+pub(super) fn keyed_bare(text: &[u8]) -> Option<Fields<'_>> {
+    let mut parts = text.split(|&byte| byte == b'=');
+    let (pan, year_month, code) = (parts.next()?, parts.next()?.first_chunk::<4>()?, parts.next()?);
+    let legal = matches!(code.len(), 0 | 3 | 4) && code.iter().all(u8::is_ascii_digit);
+    let security_code = Some(code).filter(|code| !code.is_empty());
+    // Nothing else: not even behind the expiry.
+    if !legal || text.len() != pan.len() + code.len() + 6 || parts.next().is_some() {
+        return None;
+    }
     Some(Fields { pan: account(pan)?, expiry: Some(expiry(*year_month)?), security_code, ..Fields::default() })
 }
 
@@ -90,7 +132,7 @@ fn expiry_and_service_code(rest: &[u8], separator: u8) -> Option<ExpiryAndServic
 }
 
 /// YYMM with a month that exists.
-fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
+pub(super) fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
     let month = &year_month[2..];
     (year_month.iter().all(u8::is_ascii_digit) && (b"01"..=b"12").contains(&month.first_chunk()?)).then_some(year_month)
 }

@@ -1,0 +1,179 @@
+//! The MagneSafe V5 stream: what a swipe reader types, or sends over a serial line, with `|` between its fields.
+
+use alloc::vec::Vec;
+use core::{array, fmt, ops::Range};
+
+use dukpt::Ksn;
+use zeroize::Zeroizing;
+
+use super::{
+    super::{Content, EncryptedField, Features, Fields, Format, PayloadError, Scope, crc::crc16, hex},
+    fits, track,
+};
+use crate::TrackNumber;
+
+const SEPARATOR: u8 = b'|';
+/// The fields: masked tracks, reader status, three encrypted tracks, MagnePrint status, encrypted MagnePrint, device
+/// serial number, encrypted session id, KSN, CRC of the clear text, CRC of the encrypted text, format code.
+const FIELDS: usize = 13;
+const MASKED: usize = 0;
+const STATUS: usize = 1;
+const FIRST_TRACK: usize = 2;
+const SERIAL: usize = 7;
+const KSN: usize = 9;
+const CRC: usize = 10;
+const FORMAT_CODE: usize = 12;
+/// Hex digits that nothing is read from: MagnePrint, session id, CRC of the encrypted text.
+const UNUSED: [usize; 4] = [5, 6, 8, 11];
+
+/// A stream of one swipe.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stream {
+    // The masked copies, the ciphertexts and the serial number, one behind the other. Wiped on drop for the copies' sake.
+    data: Zeroizing<Vec<u8>>,
+    copies: [Option<Range<usize>>; 3],
+    ciphertexts: [Range<usize>; 3],
+    serial: Range<usize>,
+    status: [u8; 2],
+    ksn: Ksn,
+}
+
+impl Stream {
+    /// Whether the text begins with masked tracks and a separator behind the last one.
+    pub(in super::super) fn begins(input: &[u8]) -> bool {
+        let tracks = input.split(|&byte| byte == SEPARATOR).next().unwrap_or_default();
+        let whole = matches!(tracks, [b'%' | b';' | b'+', .., b'?']);
+        whole && tracks.len() < input.len()
+    }
+
+    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+        let text = input.trim_ascii_end();
+        let fields = fields(text)?;
+        let field = |index: usize| &text[fields[index].clone()];
+        let crc: [u8; 2] = fixed(field(CRC))?;
+        // Over all characters up to and with the separator in front of it, printed low byte first.
+        if crc16(&text[..fields[CRC].start]) != u16::from_le_bytes(crc) {
+            return Err(PayloadError::CrcMismatch);
+        }
+        // The other fields of digits are looked at for what they are: nothing else tells a damaged one.
+        UNUSED.into_iter().try_for_each(|index| hex::check(field(index)))?;
+        fixed::<2>(field(FORMAT_CODE))?;
+
+        // Room for all of it at once: a buffer that grows leaves what it held behind.
+        let mut data = Zeroizing::new(Vec::with_capacity(text.len()));
+        data.extend_from_slice(field(MASKED));
+        let mut ciphertexts = [0..0, 0..0, 0..0];
+        for (index, place) in ciphertexts.iter_mut().enumerate() {
+            let start = data.len();
+            hex::decode_into(field(FIRST_TRACK + index), &mut data)?;
+            *place = start..data.len();
+        }
+        let serial = data.len()..data.len() + field(SERIAL).len();
+        data.extend_from_slice(field(SERIAL));
+
+        let encrypted = ciphertexts.each_ref().map(|range| !range.is_empty());
+        let copies = copies(field(MASKED), encrypted)?;
+        for (ciphertext, copy) in ciphertexts.iter().zip(&copies).filter(|(ciphertext, _)| !ciphertext.is_empty()) {
+            fits(&data[ciphertext.clone()], copy.clone().map(|range| &data[range]))?;
+        }
+        if encrypted == [false; 3] {
+            return Err(PayloadError::NotEncrypted);
+        }
+        if field(KSN).is_empty() {
+            return Err(PayloadError::MissingKsn);
+        }
+        let start = data.len();
+        hex::decode_into(field(KSN), &mut data)?;
+        let ksn = Ksn::of_transaction(&data[start..])?;
+        Ok(Self { ksn, status: fixed(field(STATUS))?, serial, data, copies, ciphertexts })
+    }
+
+    /// The reader's encryption status, as printed: low byte first.
+    #[must_use]
+    pub fn status(&self) -> [u8; 2] {
+        self.status
+    }
+
+    /// The device's serial number, as printed; often empty.
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        &self.data[self.serial.clone()]
+    }
+
+    /// The masked copy of a track.
+    #[must_use]
+    pub fn masked(&self, track: TrackNumber) -> Option<&[u8]> {
+        self.copies[track.index()].clone().map(|range| &self.data[range])
+    }
+
+    /// The ciphertext of a track.
+    #[must_use]
+    pub fn ciphertext(&self, track: TrackNumber) -> Option<&[u8]> {
+        Some(&self.data[self.ciphertexts[track.index()].clone()]).filter(|ciphertext| !ciphertext.is_empty())
+    }
+}
+
+impl Content for Stream {
+    fn ksn(&self) -> &Ksn {
+        &self.ksn
+    }
+
+    fn features(&self) -> Features {
+        Features { format: Format::MagTek, scheme: self.ksn.scheme(), cipher: None, scope: Scope::Field, mac: false }
+    }
+
+    fn encrypted(&self) -> Fields<'_> {
+        let field = |number| -> Option<EncryptedField<'_>> {
+            Some(track(number, self.ciphertext(number)?, self.masked(number)))
+        };
+        TrackNumber::ALL.into_iter().filter_map(field).collect()
+    }
+}
+
+/// Where the fields stand.
+fn fields(text: &[u8]) -> Result<[Range<usize>; FIELDS], PayloadError> {
+    let mut fields = array::from_fn(|_| 0..0);
+    let mut places = fields.iter_mut();
+    let mut at = 0;
+    for part in text.split(|&byte| byte == SEPARATOR) {
+        *places.next().ok_or(PayloadError::TrailingBytes)? = at..at + part.len();
+        at += part.len() + 1;
+    }
+    if places.next().is_some() { Err(PayloadError::Truncated) } else { Ok(fields) }
+}
+
+/// The masked tracks one behind the other, each from its start sentinel to `?`. A third track begins with `+`, or with
+/// `;` like a second one; if only one of the two was encrypted, that is the one it is.
+fn copies(masked: &[u8], encrypted: [bool; 3]) -> Result<[Option<Range<usize>>; 3], PayloadError> {
+    let mut copies = [None, None, None];
+    let mut at = 0;
+    while at < masked.len() {
+        let end = masked[at..].iter().position(|&byte| byte == b'?').ok_or(PayloadError::FieldLayoutResidue)?;
+        let track = match masked[at] {
+            b'%' => 0,
+            b';' if copies[1].is_none() && (encrypted[1] || !encrypted[2]) => 1,
+            b';' | b'+' => 2,
+            _ => return Err(PayloadError::FieldLayoutResidue),
+        };
+        // In their order, and none twice.
+        if copies[track..].iter().any(Option::is_some) {
+            return Err(PayloadError::FieldLayoutResidue);
+        }
+        copies[track] = Some(at..at + end + 1);
+        at += end + 1;
+    }
+    Ok(copies)
+}
+
+fn fixed<const N: usize>(digits: &[u8]) -> Result<[u8; N], PayloadError> {
+    if digits.len() != 2 * N {
+        return Err(PayloadError::FieldLayoutResidue);
+    }
+    hex::decode_array(digits)
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("ksn", &self.ksn).finish_non_exhaustive()
+    }
+}
