@@ -4,7 +4,6 @@
 
 #[path = "support/chip.rs"]
 mod chip;
-#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/device.rs"]
 mod device;
 #[path = "support/envelope.rs"]
