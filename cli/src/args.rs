@@ -155,7 +155,7 @@ pub(crate) struct Conformance {
 pub(crate) enum Keys {
     /// Put a key together from two or more components and store it in the token
     #[command(after_help = "Components are read from files or typed in without echo, never from the command line.\n\
-        The check value of each component and of the key is shown. tdes-base and aes-base: cipher of a zero block\n\
+        The check value of each component and of the key is shown. tdes-base, aes-base, ff1: cipher of a zero block\n\
         (3 bytes), AES also CMAC (5 bytes, X9.143); hmac: MAC of an empty message (3 bytes).")]
     Import(Import),
     /// Make an HMAC key (for tokens) inside the token
@@ -183,7 +183,7 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) id: String,
     /// What the key is for
-    #[arg(long, value_parser = ["tdes-base", "aes-base", "hmac"])]
+    #[arg(long, value_parser = ["tdes-base", "aes-base", "hmac", "ff1"])]
     pub(crate) kind: String,
     /// A component in hex, from a file; give this once for each component
     #[arg(long, value_name = "FILE")]

@@ -197,7 +197,7 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
 
 fn kind_name(kind: dukpt::KeyKind) -> String {
     match kind {
-        dukpt::KeyKind::AesBase(size) => format!("aes-base {}", size.length() * 8),
+        dukpt::KeyKind::AesBase(size) | dukpt::KeyKind::Ff1(size) => format!("{} {}", kind.name(), size.length() * 8),
         kind => kind.name().into(),
     }
 }

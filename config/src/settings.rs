@@ -44,7 +44,7 @@ pub enum StoreSettings {
 pub struct KeyFile {
     /// Its name.
     pub id: KeyId,
-    /// `tdes-base`, `aes-base` or `hmac`.
+    /// `tdes-base`, `aes-base`, `hmac` or `ff1`.
     pub kind: String,
     /// The file.
     pub path: PathBuf,

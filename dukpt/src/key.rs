@@ -87,8 +87,8 @@ pub trait Key: Sized {
     /// CBC encryption in place, as [`Key::decrypt_cbc`]. A store that cannot says so, as with each method from here on.
     ///
     /// # Errors
-    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`]; [`KeyError::BadLength`] for partial
-    /// blocks; [`KeyError::Unsupported`].
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`] or an FF1 key; [`KeyError::BadLength`]
+    /// for partial blocks; [`KeyError::Unsupported`].
     fn encrypt_cbc(&self, _iv: &[u8; 16], _data: &mut [u8]) -> Result<(), KeyError> {
         Err(KeyError::Unsupported("encryption"))
     }
@@ -108,6 +108,14 @@ pub trait Key: Sized {
     /// As of [`Key::encrypt_block`].
     fn decrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
         Err(KeyError::Unsupported("PIN keys"))
+    }
+
+    /// Encryption of many AES blocks in place, each by itself, in one call of the store (format-preserving encryption).
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is an FF1 key; [`KeyError::Unsupported`].
+    fn encrypt_blocks(&self, _blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("FF1 keys"))
     }
 
     /// The whole MAC of `data`.

@@ -24,6 +24,11 @@ impl Pkcs11Store {
                 direct.encrypt_des3(object, [0; 8], &mut block)?;
                 Ok(CheckValue::legacy(&block))
             }
+            KeyKind::Ff1(_) => {
+                let mut block = [[0; 16]];
+                direct.encrypt_aes_blocks(object, &mut block)?;
+                Ok(CheckValue::legacy(&block[0]))
+            }
             KeyKind::Hmac => Ok(CheckValue::legacy(&direct.sign::<32>(CKM_SHA256_HMAC, object, &[])?)),
             KeyKind::AesBase(_) => match self.encrypted_zeros(direct, object) {
                 Ok(Some(value)) => Ok(Some(value)),

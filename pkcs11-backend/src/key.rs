@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use cryptoki_sys::{CKM_AES_CMAC, CKM_SHA256_HMAC};
 use dukpt::{
-    CheckMethod, CheckValue, Key, KeyError, MacAlgorithm, Tag,
+    CheckMethod, CheckValue, Key, KeyError, KeyKind, MacAlgorithm, Tag,
     aes::{Derivation, Purpose, WorkingKeyType},
     tdes::{InitialKey, Ksn},
 };
@@ -50,11 +50,13 @@ impl<'s> Pkcs11Key<'s> {
     }
 
     fn cbc(&self, object: Object, direction: Direction, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        if data.is_empty() || !data.len().is_multiple_of(16) {
-            return Err(KeyError::BadLength);
-        }
+        whole_blocks(data)?;
         self.store.direct().aes_cbc(direction, object, iv, data).map_err(|failure| failure.in_mechanism("CKM_AES_CBC"))
     }
+}
+
+fn whole_blocks(data: &[u8]) -> Result<(), KeyError> {
+    if data.is_empty() || !data.len().is_multiple_of(16) { Err(KeyError::BadLength) } else { Ok(()) }
 }
 
 impl Key for Pkcs11Key<'_> {
@@ -100,8 +102,20 @@ impl Key for Pkcs11Key<'_> {
     }
 
     fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        if let Held::Stored(stored) = &self.held
+            && matches!(stored.kind, KeyKind::Ff1(_))
+        {
+            whole_blocks(data)?;
+            let encrypt = |direct: &Direct<'_>, key: &Stored| direct.aes_cbc(Direction::Encrypt, key.ff1()?, iv, data);
+            return self.store.run(stored, "CKM_AES_CBC", encrypt);
+        }
         let (object, _) = self.derived(Purpose::Encrypt)?;
         self.cbc(object, Direction::Encrypt, iv, data)
+    }
+
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
+        self.store.run(stored, "CKM_AES_ECB", |direct, key| direct.encrypt_aes_blocks(key.ff1()?, blocks))
     }
 
     fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {

@@ -45,25 +45,26 @@ const MUST_BE_KNOWN: [(CK_ATTRIBUTE_TYPE, &str); 3] = [
 /// The one use of a kind.
 fn needed(kind: KeyKind) -> CK_ATTRIBUTE_TYPE {
     match kind {
-        KeyKind::TdesBase => CKA_ENCRYPT,
+        KeyKind::TdesBase | KeyKind::Ff1(_) => CKA_ENCRYPT,
         KeyKind::AesBase(_) => CKA_DERIVE,
         KeyKind::Hmac => CKA_SIGN,
     }
 }
 
-/// The one mechanism of a kind, for `CKA_ALLOWED_MECHANISMS`.
+/// The mechanisms of a kind, for `CKA_ALLOWED_MECHANISMS`.
 fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
     match kind {
         KeyKind::TdesBase => &[CKM_DES3_ECB],
         KeyKind::AesBase(_) => &[CKM_AES_ECB_ENCRYPT_DATA],
         KeyKind::Hmac => &[CKM_SHA256_HMAC],
+        KeyKind::Ff1(_) => &[CKM_AES_ECB, CKM_AES_CBC],
     }
 }
 
 fn key_type(kind: KeyKind) -> CK_KEY_TYPE {
     match kind {
         KeyKind::TdesBase => CKK_DES2,
-        KeyKind::AesBase(_) => CKK_AES,
+        KeyKind::AesBase(_) | KeyKind::Ff1(_) => CKK_AES,
         KeyKind::Hmac => CKK_GENERIC_SECRET,
     }
 }
@@ -150,7 +151,8 @@ pub(crate) const CHECK_VALUE: [Attribute<'static>; 7] = [
     (CKA_EXTRACTABLE, YES),
 ];
 
-/// The kind of a stored key, by its type and length; `None` for a type that no kind has.
+/// The kind of a stored key, by its type and length; `None` for a type that no kind has. An AES key that may encrypt
+/// and not derive is for FF1; any other is a base key, and [`problems`] tells if it may do more than that.
 pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>, Failure> {
     let number = |attribute| -> Result<Option<CK_ULONG>, Failure> {
         let mut bytes = [0; size_of::<CK_ULONG>()];
@@ -160,12 +162,16 @@ pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>,
     Ok(match number(CKA_KEY_TYPE)? {
         Some(CKK_DES2) => Some(KeyKind::TdesBase),
         Some(CKK_GENERIC_SECRET | CKK_SHA256_HMAC) => Some(KeyKind::Hmac),
-        Some(CKK_AES) => match number(CKA_VALUE_LEN)? {
-            Some(16) => Some(KeyKind::AesBase(KeyType::Aes128)),
-            Some(24) => Some(KeyKind::AesBase(KeyType::Aes192)),
-            Some(32) => Some(KeyKind::AesBase(KeyType::Aes256)),
-            _ => None,
-        },
+        Some(CKK_AES) => {
+            let uses = (flag(direct, object, CKA_ENCRYPT)?, flag(direct, object, CKA_DERIVE)?);
+            let kind = if uses == (Some(true), Some(false)) { KeyKind::Ff1 } else { KeyKind::AesBase };
+            match number(CKA_VALUE_LEN)? {
+                Some(16) => Some(kind(KeyType::Aes128)),
+                Some(24) => Some(kind(KeyType::Aes192)),
+                Some(32) => Some(kind(KeyType::Aes256)),
+                _ => None,
+            }
+        }
         _ => None,
     })
 }
@@ -188,7 +194,7 @@ pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Re
     Ok(problems)
 }
 
-/// Whether the token binds the key to the one mechanism of its kind. No reason to refuse it: many tokens cannot.
+/// Whether the token binds the key to the mechanisms of its kind. No reason to refuse it: many tokens cannot.
 pub(crate) fn is_bound(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<bool, Failure> {
     let mut list = [0; 64];
     let wanted: Vec<u8> = mechanisms(kind).iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
