@@ -206,6 +206,10 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.decrypt_block(block))
     }
 
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        either!(Self, self, key => key.encrypt_blocks(blocks))
+    }
+
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
         either!(Self, self, key => key.mac(algorithm, data))
     }
