@@ -24,4 +24,7 @@ pub use decryptor::{Decryptor, Device, Devices};
 pub use error::Error;
 pub use payload::{EncryptedTrack, Form, Payload, PayloadError, Unsupported, idtech, tracks};
 pub use profile::{DeviceProfile, Encryption, Format, ProfileError};
-pub use token::{MerchantId, MerchantIdError, Token, Tokenizer};
+pub use token::{
+    Bin, CardShaped, CardToken, FormatPreserving, FormatPreservingTokenizer, Kept, KeptError, MerchantId,
+    MerchantIdError, Policy, PolicyError, Purpose, Token, TokenError, TokenForm, Tokenizer, Uses, VaultToken,
+};

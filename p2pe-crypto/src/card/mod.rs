@@ -8,4 +8,5 @@ mod pan;
 pub use check_character::Charset;
 pub(crate) use data::Reader;
 pub use data::{CardData, Entry, Expiry, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub(crate) use pan::luhn_sum;
 pub use pan::{Pan, PanError};
