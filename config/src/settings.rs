@@ -44,7 +44,7 @@ pub enum StoreSettings {
 pub struct KeyFile {
     /// Its name.
     pub id: KeyId,
-    /// `tdes-base`, `aes-base`, `hmac` or `ff1`.
+    /// `tdes-base`, `aes-base`, `hmac`, `ff1` or `wrap`.
     pub kind: String,
     /// The file.
     pub path: PathBuf,

@@ -42,7 +42,7 @@ pub trait Key: Sized {
         }
     }
 
-    /// The TDES initial key of one device (X9.24-1:2009, A.6): the one exit of key bytes from a store, because
+    /// The TDES initial key of one device (X9.24-1:2009, A.6): an exit of key bytes from a store, because
     /// no standard token can run the rest of TDES DUKPT inside.
     ///
     /// # Errors
@@ -116,6 +116,23 @@ pub trait Key: Sized {
     /// [`KeyError::NotPermitted`] unless this is an FF1 key; [`KeyError::Unsupported`].
     fn encrypt_blocks(&self, _blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
         Err(KeyError::Unsupported("FF1 keys"))
+    }
+
+    /// Wraps 32 bytes of another key (NIST SP 800-38F, KWP; `CKM_AES_KEY_WRAP_PAD`), so that they may be kept anywhere.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is a wrapping key; [`KeyError::Unsupported`].
+    fn wrap(&self, _secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        Err(KeyError::Unsupported("wrapping keys"))
+    }
+
+    /// What was wrapped, into `secret`. This is an exit of key bytes from a store, for data keys whose work a store would be
+    /// too slow for.
+    ///
+    /// # Errors
+    /// [`KeyError::NotWrapped`] for what this key did not wrap; else as of [`Key::wrap`].
+    fn unwrap(&self, _wrapped: &[u8; 40], _secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("wrapping keys"))
     }
 
     /// The whole MAC of `data`.
@@ -279,6 +296,9 @@ pub enum KeyError {
     /// The store cannot do this: it names the missing mechanism.
     #[error("the key store does not support {0}")]
     Unsupported(&'static str),
+    /// The bytes were not wrapped by this key, or were changed since.
+    #[error("not wrapped by this key")]
+    NotWrapped,
     /// A length that is not whole blocks.
     #[error("the data is not a whole number of cipher blocks")]
     BadLength,
@@ -319,6 +339,7 @@ impl KeyError {
             Self::Ambiguous(_) => "key_ambiguous",
             Self::NotPermitted => "key_not_permitted",
             Self::Unsupported(_) => "key_unsupported",
+            Self::NotWrapped => "key_not_wrapped",
             Self::BadLength => "key_bad_length",
             Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),

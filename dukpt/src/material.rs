@@ -17,10 +17,12 @@ pub enum KeyKind {
     Hmac,
     /// AES key of format-preserving encryption (FF1, NIST SP 800-38G), 16, 24 or 32 bytes.
     Ff1(KeyType),
+    /// AES key that wraps other keys (NIST SP 800-38F, KWP), 16, 24 or 32 bytes.
+    Wrap(KeyType),
 }
 
 impl KeyKind {
-    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`, `ff1`.
+    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`, `ff1`, `wrap`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -28,6 +30,7 @@ impl KeyKind {
             Self::AesBase(_) => "aes-base",
             Self::Hmac => "hmac",
             Self::Ff1(_) => "ff1",
+            Self::Wrap(_) => "wrap",
         }
     }
 }
@@ -49,6 +52,7 @@ impl KeyMaterial {
             ("tdes-base", 16) => KeyKind::TdesBase,
             ("aes-base", _) => KeyKind::AesBase(aes_size(bytes)?),
             ("ff1", _) => KeyKind::Ff1(aes_size(bytes)?),
+            ("wrap", _) => KeyKind::Wrap(aes_size(bytes)?),
             ("hmac", 32..=256) => KeyKind::Hmac,
             ("tdes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
             _ => return Err(MaterialError::Kind),
@@ -116,7 +120,7 @@ impl KeyMaterial {
     fn clear(&self) -> ClearKey<'_> {
         match (self.kind, self.bytes.first_chunk()) {
             (KeyKind::TdesBase, Some(key)) => key.into(),
-            (KeyKind::AesBase(_) | KeyKind::Ff1(_), _) => ClearKey::Aes(&self.bytes),
+            (KeyKind::AesBase(_) | KeyKind::Ff1(_) | KeyKind::Wrap(_), _) => ClearKey::Aes(&self.bytes),
             _ => ClearKey::Hmac(&self.bytes),
         }
     }
@@ -147,10 +151,12 @@ fn aes_size(key: &[u8]) -> Result<KeyType, MaterialError> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MaterialError {
     /// No such kind.
-    #[error("a key's kind is tdes-base, aes-base, hmac or ff1")]
+    #[error("a key's kind is tdes-base, aes-base, hmac, ff1 or wrap")]
     Kind,
     /// The kind has no key of this many bytes.
-    #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base and ff1 16, 24 or 32; hmac 32 to 256)")]
+    #[error(
+        "a key of this kind does not have {0} bytes (tdes-base 16; aes-base, ff1 and wrap 16, 24 or 32; hmac 32 to 256)"
+    )]
     Length(usize),
     /// Too few components, or unequal lengths.
     #[error("a key is put together from two or more components of equal length")]

@@ -163,6 +163,13 @@ impl MemoryKey<'_> {
         Ok(Self(Held::Derived { bytes, key_type, purpose }))
     }
 
+    fn wrapping(&self) -> Result<&[u8], KeyError> {
+        match &self.0 {
+            Held::Stored(material) if matches!(material.kind(), KeyKind::Wrap(_)) => Ok(material.expose()),
+            _ => Err(KeyError::NotPermitted),
+        }
+    }
+
     fn derived(&self, wanted: aes::Purpose) -> Result<ClearKey<'_>, KeyError> {
         match &self.0 {
             Held::Derived { bytes, key_type, purpose } if *purpose == wanted => {
@@ -301,6 +308,14 @@ impl Key for MemoryKey<'_> {
 
     fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
         self.derived(aes::Purpose::Pin)?.decrypt_block(block)
+    }
+
+    fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        software::aes_wrap(self.wrapping()?, secret)
+    }
+
+    fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        software::aes_unwrap(self.wrapping()?, wrapped, secret)
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {

@@ -5,6 +5,7 @@ mod aes_lanes;
 use alloc::{boxed::Box, vec::Vec};
 
 use ::aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
+use aes_kw::AesKwp;
 use bitsliced_des::{Des, TdesEde2, TdesEde3, batch, lanes::Level, x924};
 use cbc::{Decryptor, Encryptor};
 use cipher::{
@@ -13,7 +14,7 @@ use cipher::{
 };
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) use aes_lanes::{LANES, Lanes};
 
@@ -193,6 +194,46 @@ impl AesEncryptor {
             chain = block;
         }
         Ok(())
+    }
+}
+
+/// KWP (NIST SP 800-38F, 6.3) of 32 bytes, with a key of 16, 24 or 32 bytes.
+pub(crate) fn aes_wrap(key: &[u8], secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+    fn run<C: BlockCipherEncrypt<BlockSize = U16> + KeyInit>(
+        key: &[u8],
+        secret: &[u8; 32],
+    ) -> Result<[u8; 40], KeyError> {
+        let mut wrapped = [0; 40];
+        let cipher = AesKwp::<C>::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
+        cipher.wrap_key(secret, &mut wrapped).map_err(|_| KeyError::BadLength)?;
+        Ok(wrapped)
+    }
+    match key.len() {
+        16 => run::<Aes128Enc>(key, secret),
+        24 => run::<Aes192Enc>(key, secret),
+        _ => run::<Aes256Enc>(key, secret),
+    }
+}
+
+/// The reverse of [`aes_wrap`]; after a failure `secret` is all zero.
+pub(crate) fn aes_unwrap(key: &[u8], wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+    fn run<C>(key: &[u8], wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError>
+    where
+        C: BlockCipherDecrypt<BlockSize = U16> + KeyInit,
+    {
+        let cipher = AesKwp::<C>::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
+        match cipher.unwrap_key(wrapped, secret) {
+            Ok(whole) if whole.len() == 32 => Ok(()),
+            _ => {
+                secret.zeroize();
+                Err(KeyError::NotWrapped)
+            }
+        }
+    }
+    match key.len() {
+        16 => run::<Aes128Dec>(key, wrapped, secret),
+        24 => run::<Aes192Dec>(key, wrapped, secret),
+        _ => run::<Aes256Dec>(key, wrapped, secret),
     }
 }
 

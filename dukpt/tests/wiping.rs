@@ -66,6 +66,7 @@ fn key_material() {
         ("tdes-base", &hex::<16>(TDES_BASE)[..]),
         ("aes-base", &hex::<16>(AES_BASE)),
         ("ff1", &hex::<16>(AES_BASE)),
+        ("wrap", &hex::<16>(AES_BASE)),
         ("hmac", &[0xA5, 0x17, 0x99, 0x42].repeat(16)),
     ] {
         assert_eq!(watch(key, || KeyMaterial::new(kind, key).unwrap()), WIPED, "{kind}");
