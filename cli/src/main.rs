@@ -12,6 +12,7 @@ mod keys;
 mod open;
 mod output;
 mod selftest;
+mod vault;
 
 use std::{env, process::ExitCode};
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Tokenize(command) => card::tokenize(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Conformance(command) => conformance::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),
     };
