@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, builder::TypedValueParser};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,10 +30,11 @@ Settings: p2pe.toml in this folder, or --config, or $P2PE_CONFIG:
 
 Exit codes:
   0 done                          5 ALARM: clear account data in a payload
-  1 output could not be written   6 decryption failed
+  1 output or database failed     6 decryption failed
   2 wrong use of this command     7 a key is missing, unsafe or cannot do it
   3 configuration                 8 the token cannot be opened
-  4 the payload is refused        9 a conformance test or self-test failed
+  4 the payload or card is refused 9 a conformance test or self-test failed
+  10 the vault refuses
 
 Card numbers are shown as BIN and last four; --reveal shows them whole.";
 
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// List the profiles that a device may have, those of the settings file among them
     Profiles,
+    /// Keep card numbers in a vault and hand out random tokens
+    Vault(VaultArgs),
     /// One executed known answer for each mechanism in use
     Selftest,
     /// Show the whole way from device payload to token; makes its own throwaway SoftHSM token
@@ -151,8 +154,8 @@ pub(crate) struct Conformance {
 pub(crate) enum Keys {
     /// Put a key together from two or more components and store it in the token
     #[command(after_help = "Components are read from files or typed in without echo, never from the command line.\n\
-        The check value of each component and of the key is shown. tdes-base and aes-base: cipher of a zero block\n\
-        (3 bytes), AES also CMAC (5 bytes, X9.143); hmac: MAC of an empty message (3 bytes).")]
+        The check value of each component and of the key is shown. tdes-base, aes-base, ff1, wrap: cipher of a zero\n\
+        block (3 bytes), AES also CMAC (5 bytes, X9.143); hmac: MAC of an empty message (3 bytes).")]
     Import(Import),
     /// Make an HMAC key (for tokens) inside the token
     Generate {
@@ -179,7 +182,7 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) id: String,
     /// What the key is for
-    #[arg(long, value_parser = ["tdes-base", "aes-base", "hmac"])]
+    #[arg(long, value_parser = ["tdes-base", "aes-base", "hmac", "ff1", "wrap"])]
     pub(crate) kind: String,
     /// A component in hex, from a file; give this once for each component
     #[arg(long, value_name = "FILE")]
@@ -190,4 +193,121 @@ pub(crate) struct Import {
     /// The key's expected check value, 4 to 10 hex digits; with another one nothing is stored
     #[arg(long, value_name = "HEX")]
     pub(crate) check_value: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VaultArgs {
+    /// The vault's SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: VaultCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Make a vault, with keys that are in the key store
+    Init {
+        /// An HMAC key: of the fingerprints by which a card number is found again
+        #[arg(long, value_name = "ID")]
+        fingerprint_key: String,
+        /// A key of kind wrap: of the merchants' data keys
+        #[arg(long, value_name = "ID")]
+        wrapping_key: String,
+    },
+    /// Tokens for card numbers, which are read one a line from a file or standard input
+    Tokenize(VaultTokenize),
+    /// The card number of a token, masked; recorded with caller and purpose
+    Detokenize(VaultDetokenize),
+    /// Exchange keys while the vault serves; repeat the command if it was interrupted
+    #[command(subcommand)]
+    Rotate(Rotate),
+    /// Delete a token and its card number
+    Delete {
+        /// The merchant that the token is for
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+        /// The token
+        #[arg(value_name = "TOKEN")]
+        card_token: String,
+    },
+    /// Delete all of a merchant's tokens and its data keys
+    Shred {
+        /// The merchant
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+        /// Really delete
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Tokens by merchant and data key
+    Stats,
+    /// Decrypt every row and compare its fingerprint
+    Verify,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VaultTokenize {
+    /// The merchant that the tokens are for
+    #[arg(long, value_name = "ID")]
+    pub(crate) merchant: String,
+    /// Read the card numbers from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Version of the merchant's policy: another form of token needs another version
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) policy_version: u32,
+    /// Tokens of as many digits as the card number
+    #[arg(long)]
+    pub(crate) card_shaped: bool,
+    /// Keep the first digits of the card number; without, tokens begin with 99
+    #[arg(long, value_name = "6|8", requires = "card_shaped", value_parser = clap::builder::PossibleValuesParser::new(["6", "8"]).map(|digits| if digits == "6" { 6u8 } else { 8 }))]
+    pub(crate) keep_bin: Option<u8>,
+    /// Keep the last four digits of the card number
+    #[arg(long, requires = "card_shaped")]
+    pub(crate) keep_last_four: bool,
+    /// Tokens that work once
+    #[arg(long)]
+    pub(crate) single_use: bool,
+    /// Tokens that end after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) time_to_live: Option<u64>,
+    /// Name of the request: sent again, it gets the same token
+    #[arg(long, value_name = "NAME")]
+    pub(crate) request: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VaultDetokenize {
+    /// The merchant that the token is for
+    #[arg(long, value_name = "ID")]
+    pub(crate) merchant: String,
+    /// Who asks, for the audit
+    #[arg(long, value_name = "NAME")]
+    pub(crate) caller: String,
+    /// What for: payment, recurring, refund, dispute, fraud, migration
+    #[arg(long, value_name = "PURPOSE")]
+    pub(crate) purpose: String,
+    /// Show the card number whole
+    #[arg(long)]
+    pub(crate) reveal: bool,
+    /// The token
+    #[arg(value_name = "TOKEN")]
+    pub(crate) card_token: String,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Rotate {
+    /// A merchant's data key: every row is encrypted again, and the old key removed
+    DataKey {
+        /// The merchant
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+    },
+    /// The key that wraps the data keys; the key store must have both until this is done
+    WrappingKey {
+        /// The new key, of kind wrap
+        #[arg(long, value_name = "ID")]
+        to: String,
+    },
 }

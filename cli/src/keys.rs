@@ -70,7 +70,7 @@ fn not_deleted(error: KeyError) -> Failure {
     }
 }
 
-fn key_id(id: &str) -> Result<KeyId, Failure> {
+pub(crate) fn key_id(id: &str) -> Result<KeyId, Failure> {
     KeyId::new(id).map_err(|error| Failure::usage(error, "correct --id"))
 }
 
@@ -197,7 +197,9 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
 
 fn kind_name(kind: dukpt::KeyKind) -> String {
     match kind {
-        dukpt::KeyKind::AesBase(size) => format!("aes-base {}", size.length() * 8),
+        dukpt::KeyKind::AesBase(size) | dukpt::KeyKind::Ff1(size) | dukpt::KeyKind::Wrap(size) => {
+            format!("{} {}", kind.name(), size.length() * 8)
+        }
         kind => kind.name().into(),
     }
 }

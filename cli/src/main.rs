@@ -13,6 +13,7 @@ mod open;
 mod output;
 mod profiles;
 mod selftest;
+mod vault;
 
 use std::{env, process::ExitCode};
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Conformance(command) => conformance::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
+        Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),
     };

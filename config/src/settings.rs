@@ -47,7 +47,7 @@ pub enum StoreSettings {
 pub struct KeyFile {
     /// Its name.
     pub id: KeyId,
-    /// `tdes-base`, `aes-base` or `hmac`.
+    /// `tdes-base`, `aes-base`, `hmac`, `ff1` or `wrap`.
     pub kind: String,
     /// The file.
     pub path: PathBuf,

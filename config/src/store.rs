@@ -206,6 +206,18 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.decrypt_block(block))
     }
 
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        either!(Self, self, key => key.encrypt_blocks(blocks))
+    }
+
+    fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        either!(Self, self, key => key.wrap(secret))
+    }
+
+    fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        either!(Self, self, key => Key::unwrap(key, wrapped, secret))
+    }
+
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
         either!(Self, self, key => key.mac(algorithm, data))
     }

@@ -123,7 +123,7 @@ fn hmac() -> Case {
 }
 
 /// A PAN is only made of public digits (it looks at each); they become secret when it is there.
-fn secret_pan(digits: &[u8]) -> Result<Pan, Failure> {
+pub(crate) fn secret_pan(digits: &[u8]) -> Result<Pan, Failure> {
     let pan = Pan::new(digits)?;
     valgrind::secret_shared(pan.expose().as_bytes());
     Ok(pan)

@@ -6,6 +6,7 @@ mod case;
 mod ciphers;
 mod clear_text;
 mod compare;
+mod ff1_cases;
 mod planted;
 mod tdes;
 mod valgrind;
@@ -17,7 +18,7 @@ use bitsliced_des::lanes::Level;
 use crate::case::Case;
 
 fn cases() -> Vec<Case> {
-    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases(), clear_text::cases()]
+    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases(), clear_text::cases(), ff1_cases::cases()]
         .into_iter()
         .flatten()
         .collect()

@@ -42,7 +42,7 @@ pub trait Key: Sized {
         }
     }
 
-    /// The TDES initial key of one device (X9.24-1:2009, A.6): the one exit of key bytes from a store, because
+    /// The TDES initial key of one device (X9.24-1:2009, A.6): an exit of key bytes from a store, because
     /// no standard token can run the rest of TDES DUKPT inside.
     ///
     /// # Errors
@@ -87,8 +87,8 @@ pub trait Key: Sized {
     /// CBC encryption in place, as [`Key::decrypt_cbc`]. A store that cannot says so, as with each method from here on.
     ///
     /// # Errors
-    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`]; [`KeyError::BadLength`] for partial
-    /// blocks; [`KeyError::Unsupported`].
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`] or an FF1 key; [`KeyError::BadLength`]
+    /// for partial blocks; [`KeyError::Unsupported`].
     fn encrypt_cbc(&self, _iv: &[u8; 16], _data: &mut [u8]) -> Result<(), KeyError> {
         Err(KeyError::Unsupported("encryption"))
     }
@@ -108,6 +108,31 @@ pub trait Key: Sized {
     /// As of [`Key::encrypt_block`].
     fn decrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
         Err(KeyError::Unsupported("PIN keys"))
+    }
+
+    /// Encryption of many AES blocks in place, each by itself, in one call of the store (format-preserving encryption).
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is an FF1 key; [`KeyError::Unsupported`].
+    fn encrypt_blocks(&self, _blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("FF1 keys"))
+    }
+
+    /// Wraps 32 bytes of another key (NIST SP 800-38F, KWP; `CKM_AES_KEY_WRAP_PAD`), so that they may be kept anywhere.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is a wrapping key; [`KeyError::Unsupported`].
+    fn wrap(&self, _secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        Err(KeyError::Unsupported("wrapping keys"))
+    }
+
+    /// What was wrapped, into `secret`. This is an exit of key bytes from a store, for data keys whose work a store would be
+    /// too slow for.
+    ///
+    /// # Errors
+    /// [`KeyError::NotWrapped`] for what this key did not wrap; else as of [`Key::wrap`].
+    fn unwrap(&self, _wrapped: &[u8; 40], _secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("wrapping keys"))
     }
 
     /// The whole MAC of `data`.
@@ -271,6 +296,9 @@ pub enum KeyError {
     /// The store cannot do this: it names the missing mechanism.
     #[error("the key store does not support {0}")]
     Unsupported(&'static str),
+    /// The bytes were not wrapped by this key, or were changed since.
+    #[error("not wrapped by this key")]
+    NotWrapped,
     /// A length that is not whole blocks.
     #[error("the data is not a whole number of cipher blocks")]
     BadLength,
@@ -311,6 +339,7 @@ impl KeyError {
             Self::Ambiguous(_) => "key_ambiguous",
             Self::NotPermitted => "key_not_permitted",
             Self::Unsupported(_) => "key_unsupported",
+            Self::NotWrapped => "key_not_wrapped",
             Self::BadLength => "key_bad_length",
             Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),

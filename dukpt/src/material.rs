@@ -15,16 +15,22 @@ pub enum KeyKind {
     AesBase(KeyType),
     /// HMAC-SHA-256 key, 32 to 256 bytes (tokens refuse shorter ones).
     Hmac,
+    /// AES key of format-preserving encryption (FF1, NIST SP 800-38G), 16, 24 or 32 bytes.
+    Ff1(KeyType),
+    /// AES key that wraps other keys (NIST SP 800-38F, KWP), 16, 24 or 32 bytes.
+    Wrap(KeyType),
 }
 
 impl KeyKind {
-    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`.
+    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`, `ff1`, `wrap`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::TdesBase => "tdes-base",
             Self::AesBase(_) => "aes-base",
             Self::Hmac => "hmac",
+            Self::Ff1(_) => "ff1",
+            Self::Wrap(_) => "wrap",
         }
     }
 }
@@ -37,18 +43,18 @@ pub struct KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// A key of the named kind (`tdes-base`, `aes-base`, `hmac`); an AES base key's size is its length.
+    /// A key of the named kind ([`KeyKind::name`]); an AES key's size is its length.
     ///
     /// # Errors
     /// [`MaterialError::Kind`] for another name, [`MaterialError::Length`] for a length the kind does not have.
     pub fn new(kind: &str, bytes: &[u8]) -> Result<Self, MaterialError> {
         let kind = match (kind, bytes.len()) {
             ("tdes-base", 16) => KeyKind::TdesBase,
-            ("aes-base", 16) => KeyKind::AesBase(KeyType::Aes128),
-            ("aes-base", 24) => KeyKind::AesBase(KeyType::Aes192),
-            ("aes-base", 32) => KeyKind::AesBase(KeyType::Aes256),
+            ("aes-base", _) => KeyKind::AesBase(aes_size(bytes)?),
+            ("ff1", _) => KeyKind::Ff1(aes_size(bytes)?),
+            ("wrap", _) => KeyKind::Wrap(aes_size(bytes)?),
             ("hmac", 32..=256) => KeyKind::Hmac,
-            ("tdes-base" | "aes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
+            ("tdes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
             _ => return Err(MaterialError::Kind),
         };
         Ok(Self { kind, bytes: Zeroizing::new(bytes.to_vec()) })
@@ -114,7 +120,7 @@ impl KeyMaterial {
     fn clear(&self) -> ClearKey<'_> {
         match (self.kind, self.bytes.first_chunk()) {
             (KeyKind::TdesBase, Some(key)) => key.into(),
-            (KeyKind::AesBase(_), _) => ClearKey::Aes(&self.bytes),
+            (KeyKind::AesBase(_) | KeyKind::Ff1(_) | KeyKind::Wrap(_), _) => ClearKey::Aes(&self.bytes),
             _ => ClearKey::Hmac(&self.bytes),
         }
     }
@@ -132,14 +138,25 @@ impl KeyMaterial {
     }
 }
 
+fn aes_size(key: &[u8]) -> Result<KeyType, MaterialError> {
+    match key.len() {
+        16 => Ok(KeyType::Aes128),
+        24 => Ok(KeyType::Aes192),
+        32 => Ok(KeyType::Aes256),
+        length => Err(MaterialError::Length(length)),
+    }
+}
+
 /// Why bytes are not a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MaterialError {
     /// No such kind.
-    #[error("a key's kind is tdes-base, aes-base or hmac")]
+    #[error("a key's kind is tdes-base, aes-base, hmac, ff1 or wrap")]
     Kind,
     /// The kind has no key of this many bytes.
-    #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base 16, 24 or 32; hmac 32 to 256)")]
+    #[error(
+        "a key of this kind does not have {0} bytes (tdes-base 16; aes-base, ff1 and wrap 16, 24 or 32; hmac 32 to 256)"
+    )]
     Length(usize),
     /// Too few components, or unequal lengths.
     #[error("a key is put together from two or more components of equal length")]

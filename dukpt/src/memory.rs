@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime,
-    MacAlgorithm, Scheme, Tag, aes, clear::ClearKey, secret::Secret, software, tdes,
+    MacAlgorithm, Scheme, Tag, aes, clear::ClearKey, secret::Secret, software, software::AesEncryptor, tdes,
 };
 
 /// A key store in memory. It has the same rules as a token: each kind of key does its own work and no other.
@@ -32,7 +32,11 @@ impl KeyStore for MemoryStore {
     type Key<'s> = MemoryKey<'s>;
 
     fn key(&self, id: &KeyId) -> Result<MemoryKey<'_>, KeyError> {
-        self.material(id).map(|material| MemoryKey(Held::Stored(material)))
+        let material = self.material(id)?;
+        Ok(MemoryKey(match material.kind() {
+            KeyKind::Ff1(_) => Held::Ff1(material, AesEncryptor::new(material.expose())?),
+            _ => Held::Stored(material),
+        }))
     }
 
     fn custody(&self, _: Scheme) -> Custody {
@@ -61,7 +65,13 @@ pub struct MemoryKey<'s>(Held<'s>);
 
 enum Held<'s> {
     Stored(&'s KeyMaterial),
-    Derived { bytes: Secret<32>, key_type: aes::WorkingKeyType, purpose: aes::Purpose },
+    /// With its schedule, because each use is many encryptions.
+    Ff1(&'s KeyMaterial, AesEncryptor),
+    Derived {
+        bytes: Secret<32>,
+        key_type: aes::WorkingKeyType,
+        purpose: aes::Purpose,
+    },
 }
 
 impl MemoryKey<'_> {
@@ -144,13 +154,20 @@ impl MemoryKey<'_> {
     fn memory(self) -> Option<Secret<32>> {
         match self.0 {
             Held::Derived { bytes, .. } => Some(bytes),
-            Held::Stored(_) => None,
+            Held::Stored(_) | Held::Ff1(..) => None,
         }
     }
 
     fn at(bytes: Secret<32>, reached: Reached) -> Result<Self, KeyError> {
         let (key_type, purpose) = reached.ok_or(KeyError::NotPermitted)?;
         Ok(Self(Held::Derived { bytes, key_type, purpose }))
+    }
+
+    fn wrapping(&self) -> Result<&[u8], KeyError> {
+        match &self.0 {
+            Held::Stored(material) if matches!(material.kind(), KeyKind::Wrap(_)) => Ok(material.expose()),
+            _ => Err(KeyError::NotPermitted),
+        }
     }
 
     fn derived(&self, wanted: aes::Purpose) -> Result<ClearKey<'_>, KeyError> {
@@ -269,7 +286,20 @@ impl Key for MemoryKey<'_> {
     }
 
     fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        self.derived(aes::Purpose::Encrypt)?.encrypt_cbc(iv, data)
+        match &self.0 {
+            Held::Ff1(_, cipher) => cipher.encrypt_cbc(iv, data),
+            _ => self.derived(aes::Purpose::Encrypt)?.encrypt_cbc(iv, data),
+        }
+    }
+
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        match &self.0 {
+            Held::Ff1(_, cipher) => {
+                cipher.encrypt_blocks(blocks);
+                Ok(())
+            }
+            _ => Err(KeyError::NotPermitted),
+        }
     }
 
     fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
@@ -278,6 +308,14 @@ impl Key for MemoryKey<'_> {
 
     fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
         self.derived(aes::Purpose::Pin)?.decrypt_block(block)
+    }
+
+    fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        software::aes_wrap(self.wrapping()?, secret)
+    }
+
+    fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        software::aes_unwrap(self.wrapping()?, wrapped, secret)
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
@@ -290,8 +328,10 @@ impl Key for MemoryKey<'_> {
 
     fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
         match (&self.0, method) {
-            (Held::Stored(material), CheckMethod::Legacy) => Ok(material.check_value()),
-            (Held::Stored(material), CheckMethod::Cmac) => material.cmac_check_value().ok_or(KeyError::NotPermitted),
+            (Held::Stored(material) | Held::Ff1(material, _), CheckMethod::Legacy) => Ok(material.check_value()),
+            (Held::Stored(material) | Held::Ff1(material, _), CheckMethod::Cmac) => {
+                material.cmac_check_value().ok_or(KeyError::NotPermitted)
+            }
             (Held::Derived { purpose, .. }, _) => method.of(self.derived(*purpose)?),
         }
     }

@@ -2,18 +2,19 @@
 
 mod aes_lanes;
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use ::aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
+use aes_kw::AesKwp;
 use bitsliced_des::{Des, TdesEde2, TdesEde3, batch, lanes::Level, x924};
 use cbc::{Decryptor, Encryptor};
 use cipher::{
-    Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser, InnerIvInit,
-    KeyInit, consts::U16,
+    Array, Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser,
+    InnerIvInit, KeyInit, consts::U16,
 };
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) use aes_lanes::{LANES, Lanes};
 
@@ -147,6 +148,92 @@ pub(crate) fn aes_cbc_decrypt(key: &[u8], iv: &[u8; 16], data: &mut [u8]) -> Res
         16 => run::<Aes128Dec>(key, iv, data),
         24 => run::<Aes192Dec>(key, iv, data),
         _ => run::<Aes256Dec>(key, iv, data),
+    }
+}
+
+/// An AES key with its schedule, for keys that encrypt many blocks. On the heap, and wiped on drop by the `aes` crate.
+pub(crate) enum AesEncryptor {
+    Aes128(Box<Aes128Enc>),
+    Aes192(Box<Aes192Enc>),
+    Aes256(Box<Aes256Enc>),
+}
+
+impl AesEncryptor {
+    /// From 16, 24 or 32 bytes.
+    pub(crate) fn new(key: &[u8]) -> Result<Self, KeyError> {
+        fn schedule<C: KeyInit>(key: &[u8]) -> Result<Box<C>, KeyError> {
+            C::new_from_slice(key).map(Box::new).map_err(|_| KeyError::BadLength)
+        }
+        Ok(match key.len() {
+            16 => Self::Aes128(schedule(key)?),
+            24 => Self::Aes192(schedule(key)?),
+            _ => Self::Aes256(schedule(key)?),
+        })
+    }
+
+    /// Each block by itself; the CPU works on several at once.
+    pub(crate) fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
+        let blocks = Array::cast_slice_from_core_mut(blocks);
+        match self {
+            Self::Aes128(cipher) => cipher.encrypt_blocks(blocks),
+            Self::Aes192(cipher) => cipher.encrypt_blocks(blocks),
+            Self::Aes256(cipher) => cipher.encrypt_blocks(blocks),
+        }
+    }
+
+    /// CBC in place; `data` is whole 16-byte blocks.
+    pub(crate) fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        let (blocks, []) = data.as_chunks_mut::<16>() else { return Err(KeyError::BadLength) };
+        if blocks.is_empty() {
+            return Err(KeyError::BadLength);
+        }
+        let mut chain = iv;
+        for block in blocks {
+            block.iter_mut().zip(chain).for_each(|(b, c)| *b ^= c);
+            self.encrypt_blocks(core::slice::from_mut(block));
+            chain = block;
+        }
+        Ok(())
+    }
+}
+
+/// KWP (NIST SP 800-38F, 6.3) of 32 bytes, with a key of 16, 24 or 32 bytes.
+pub(crate) fn aes_wrap(key: &[u8], secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+    fn run<C: BlockCipherEncrypt<BlockSize = U16> + KeyInit>(
+        key: &[u8],
+        secret: &[u8; 32],
+    ) -> Result<[u8; 40], KeyError> {
+        let mut wrapped = [0; 40];
+        let cipher = AesKwp::<C>::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
+        cipher.wrap_key(secret, &mut wrapped).map_err(|_| KeyError::BadLength)?;
+        Ok(wrapped)
+    }
+    match key.len() {
+        16 => run::<Aes128Enc>(key, secret),
+        24 => run::<Aes192Enc>(key, secret),
+        _ => run::<Aes256Enc>(key, secret),
+    }
+}
+
+/// The reverse of [`aes_wrap`]; after a failure `secret` is all zero.
+pub(crate) fn aes_unwrap(key: &[u8], wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+    fn run<C>(key: &[u8], wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError>
+    where
+        C: BlockCipherDecrypt<BlockSize = U16> + KeyInit,
+    {
+        let cipher = AesKwp::<C>::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
+        match cipher.unwrap_key(wrapped, secret) {
+            Ok(whole) if whole.len() == 32 => Ok(()),
+            _ => {
+                secret.zeroize();
+                Err(KeyError::NotWrapped)
+            }
+        }
+    }
+    match key.len() {
+        16 => run::<Aes128Dec>(key, wrapped, secret),
+        24 => run::<Aes192Dec>(key, wrapped, secret),
+        _ => run::<Aes256Dec>(key, wrapped, secret),
     }
 }
 

@@ -65,6 +65,8 @@ fn key_material() {
     for (kind, key) in [
         ("tdes-base", &hex::<16>(TDES_BASE)[..]),
         ("aes-base", &hex::<16>(AES_BASE)),
+        ("ff1", &hex::<16>(AES_BASE)),
+        ("wrap", &hex::<16>(AES_BASE)),
         ("hmac", &[0xA5, 0x17, 0x99, 0x42].repeat(16)),
     ] {
         assert_eq!(watch(key, || KeyMaterial::new(kind, key).unwrap()), WIPED, "{kind}");
@@ -126,6 +128,22 @@ fn memory_store() {
         vec![store]
     });
     assert_eq!(many, WIPED);
+}
+
+/// The first round key of AES-128 is the key itself.
+#[test]
+fn the_schedule_of_an_ff1_key() {
+    let key = hex::<16>(AES_BASE);
+    let store = store("ff1", &key);
+    let used = watch(&key, || {
+        let ff1 = store.key(&id()).unwrap();
+        ff1.encrypt_blocks(&mut [[7; 16]; 9]).unwrap();
+        ff1
+    });
+    assert_eq!(used.leaks, 0);
+    // As software, the schedule is bitsliced and not to be recognised.
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(used.held, std::is_x86_feature_detected!("aes"));
 }
 
 #[test]

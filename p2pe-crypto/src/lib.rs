@@ -30,4 +30,7 @@ pub use payload::{
     idtech::Form, magtek, neo, quick_chip, tlv, tracks, verifone,
 };
 pub use profile::{Candidates, DeviceProfile, Encryption, ProfileError};
-pub use token::{MerchantId, MerchantIdError, Token, Tokenizer};
+pub use token::{
+    Bin, CardShaped, CardToken, FormatPreserving, FormatPreservingTokenizer, Kept, KeptError, MerchantId,
+    MerchantIdError, Policy, PolicyError, Purpose, Token, TokenError, TokenForm, Tokenizer, Uses, VaultToken,
+};

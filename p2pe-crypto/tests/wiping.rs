@@ -13,9 +13,12 @@ mod fake;
 
 use canary::{Seen, present, watch};
 use device::{ANSI, Content, KSN, checked, devices, encrypt, store};
-use dukpt::{KeyError, tdes};
+use dukpt::{KeyError, KeyStore, tdes};
 use fake::FakeStore;
-use p2pe_crypto::{CardData, Decryptor, Error, Form, MerchantId, Pan, Payload, PayloadError, Tokenizer};
+use p2pe_crypto::{
+    Bin, CardData, Decryptor, Error, Form, FormatPreserving, FormatPreservingTokenizer, Kept, MerchantId, Pan, Payload,
+    PayloadError, Policy, TokenForm, Tokenizer,
+};
 
 const WIPED: Seen = Seen { held: true, leaks: 0 };
 
@@ -240,6 +243,29 @@ fn a_payload_with_a_clear_card_number() {
             }
         }
     }
+}
+
+/// The store looks while the digits are in work, and while the card number is led back.
+#[test]
+fn the_digits_behind_a_format_preserving_token() {
+    let form = FormatPreserving::new(&[(16, Kept { bin: Bin::None, last_four: false })]).unwrap();
+    let policy = Policy::new(MerchantId::new("m").unwrap(), 1, TokenForm::FormatPreserving(form));
+    let store = FakeStore::new(None, || assert!(present()));
+    let tokenizer = FormatPreservingTokenizer::new(store.key(&device::id("ff1")).unwrap());
+    let pans = [Pan::new(PAN.as_bytes()).unwrap(), Pan::new(b"5413330089604111").unwrap()];
+    let mut tokens = Vec::new();
+    let token = watch(PAN.as_bytes(), || tokens = tokenizer.tokens(&policy, &[&pans[0], &pans[1]]));
+    assert_eq!(token, Seen { held: false, leaks: 0 });
+    // Encryption does not need the look: the digits lie ready until they are written back.
+    let store = FakeStore::new(None, || ());
+    let tokenizer = FormatPreservingTokenizer::new(store.key(&device::id("ff1")).unwrap());
+    let token = *tokens[0].as_ref().unwrap();
+    let back = watch(PAN.as_bytes(), || {
+        let pan = tokenizer.pan(&policy, &token).unwrap();
+        assert!(present());
+        pan
+    });
+    assert_eq!(back, WIPED);
 }
 
 #[test]

@@ -24,6 +24,16 @@ impl Pkcs11Store {
                 direct.encrypt_des3(object, [0; 8], &mut block)?;
                 Ok(CheckValue::legacy(&block))
             }
+            KeyKind::Ff1(_) => {
+                let mut block = [[0; 16]];
+                direct.encrypt_aes_blocks(object, &mut block)?;
+                Ok(CheckValue::legacy(&block[0]))
+            }
+            // It may do nothing that would show it.
+            KeyKind::Wrap(_) => {
+                let mut bytes = [0; 3];
+                Ok(direct.attribute(object, CKA_CHECK_VALUE, &mut bytes)?.and_then(CheckValue::legacy))
+            }
             KeyKind::Hmac => Ok(CheckValue::legacy(&direct.sign::<32>(CKM_SHA256_HMAC, object, &[])?)),
             KeyKind::AesBase(_) => match self.encrypted_zeros(direct, object) {
                 Ok(Some(value)) => Ok(Some(value)),

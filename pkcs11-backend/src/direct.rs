@@ -16,8 +16,8 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FUNCTION_LIST, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM,
     CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
-    CKM_AES_CBC, CKM_AES_ECB_ENCRYPT_DATA, CKM_DES3_ECB, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
-    CKR_BUFFER_TOO_SMALL, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK,
+    CKM_AES_CBC, CKM_AES_ECB, CKM_AES_ECB_ENCRYPT_DATA, CKM_AES_KEY_WRAP_PAD, CKM_DES3_ECB, CKR_ATTRIBUTE_SENSITIVE,
+    CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK,
 };
 use zeroize::Zeroizing;
 
@@ -172,6 +172,24 @@ impl Direct<'_> {
         done
     }
 
+    /// `CKM_AES_ECB` encryption in place, with one `C_Encrypt`. After a failure `blocks` is what it was.
+    pub(crate) fn encrypt_aes_blocks(&self, key: Object, blocks: &mut [[u8; 16]]) -> Result<(), Failure> {
+        let data = blocks.as_flattened_mut();
+        if data.is_empty() {
+            return Ok(());
+        }
+        let (mut input, mut mechanism) = (Zeroizing::new(data.to_vec()), mechanism(CKM_AES_ECB, &[]));
+        call!(self.list, C_EncryptInit, self.session, &raw mut mechanism, key.0)?;
+        let count = length(&input);
+        let done = fill("C_Encrypt", data, |out, room| {
+            call!(self.list, C_Encrypt, self.session, input.as_mut_ptr(), count, out, room)
+        });
+        if done.is_err() {
+            data.copy_from_slice(&input);
+        }
+        done
+    }
+
     /// `CKM_DES3_ECB` encryption of one block into `out`, with one `C_Encrypt`.
     pub(crate) fn encrypt_des3(&self, key: Object, mut block: [u8; 8], out: &mut [u8; 8]) -> Result<(), Failure> {
         let mut mechanism = mechanism(CKM_DES3_ECB, &[]);
@@ -195,6 +213,40 @@ impl Direct<'_> {
             call!(self.list, C_Sign, self.session, data.as_ptr().cast_mut(), length(data), out, out_length)
         })?;
         Ok(mac)
+    }
+
+    /// `C_WrapKey` with `CKM_AES_KEY_WRAP_PAD`.
+    pub(crate) fn wrap(&self, wrapping: Object, key: Object, out: &mut [u8; 40]) -> Result<(), Failure> {
+        let mut mechanism = mechanism(CKM_AES_KEY_WRAP_PAD, &[]);
+        let mechanism = &raw mut mechanism;
+        fill("C_WrapKey", out, |out, room| {
+            call!(self.list, C_WrapKey, self.session, mechanism, wrapping.0, key.0, out, room)
+        })
+    }
+
+    /// `C_UnwrapKey` with `CKM_AES_KEY_WRAP_PAD`.
+    pub(crate) fn unwrap(
+        &self,
+        unwrapping: Object,
+        wrapped: &[u8; 40],
+        template: &[Attribute<'_>],
+    ) -> Result<Object, Failure> {
+        let (mut mechanism, mut template, mut handle) = (mechanism(CKM_AES_KEY_WRAP_PAD, &[]), raw(template), 0);
+        let (mut input, count, mechanism) = (*wrapped, length(&template), &raw mut mechanism);
+        let bytes = length(&input);
+        call!(
+            self.list,
+            C_UnwrapKey,
+            self.session,
+            mechanism,
+            unwrapping.0,
+            input.as_mut_ptr(),
+            bytes,
+            template.as_mut_ptr(),
+            count,
+            &raw mut handle
+        )?;
+        Ok(Object(handle))
     }
 
     /// `C_CreateObject`.

@@ -2,12 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
-use cryptoki_sys::{CKM_AES_CMAC, CKM_SHA256_HMAC};
+use cryptoki_sys::{
+    CKA_VALUE, CKM_AES_CMAC, CKM_SHA256_HMAC, CKR_ENCRYPTED_DATA_INVALID, CKR_GENERAL_ERROR, CKR_WRAPPED_KEY_INVALID,
+    CKR_WRAPPED_KEY_LEN_RANGE,
+};
 use dukpt::{
-    CheckMethod, CheckValue, Key, KeyError, MacAlgorithm, Tag,
+    CheckMethod, CheckValue, Key, KeyError, KeyKind, MacAlgorithm, Tag,
     aes::{Derivation, Purpose, WorkingKeyType},
     tdes::{InitialKey, Ksn},
 };
+use zeroize::Zeroize;
 
 use crate::{
     Pkcs11Store,
@@ -50,11 +54,13 @@ impl<'s> Pkcs11Key<'s> {
     }
 
     fn cbc(&self, object: Object, direction: Direction, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        if data.is_empty() || !data.len().is_multiple_of(16) {
-            return Err(KeyError::BadLength);
-        }
+        whole_blocks(data)?;
         self.store.direct().aes_cbc(direction, object, iv, data).map_err(|failure| failure.in_mechanism("CKM_AES_CBC"))
     }
+}
+
+fn whole_blocks(data: &[u8]) -> Result<(), KeyError> {
+    if data.is_empty() || !data.len().is_multiple_of(16) { Err(KeyError::BadLength) } else { Ok(()) }
 }
 
 impl Key for Pkcs11Key<'_> {
@@ -100,8 +106,20 @@ impl Key for Pkcs11Key<'_> {
     }
 
     fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        if let Held::Stored(stored) = &self.held
+            && matches!(stored.kind, KeyKind::Ff1(_))
+        {
+            whole_blocks(data)?;
+            let encrypt = |direct: &Direct<'_>, key: &Stored| direct.aes_cbc(Direction::Encrypt, key.ff1()?, iv, data);
+            return self.store.run(stored, "CKM_AES_CBC", encrypt);
+        }
         let (object, _) = self.derived(Purpose::Encrypt)?;
         self.cbc(object, Direction::Encrypt, iv, data)
+    }
+
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
+        self.store.run(stored, "CKM_AES_ECB", |direct, key| direct.encrypt_aes_blocks(key.ff1()?, blocks))
     }
 
     fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
@@ -110,6 +128,41 @@ impl Key for Pkcs11Key<'_> {
 
     fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
         self.pin_block(block, Direction::Decrypt)
+    }
+
+    fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
+        self.store.run(stored, "CKM_AES_KEY_WRAP_PAD", |direct, key| {
+            let (wrapping, passing) = (key.wrapping()?, direct.create(&kind::passing(Some(secret)))?);
+            let mut wrapped = [0; 40];
+            let done = direct.wrap(wrapping, passing, &mut wrapped);
+            self.store.destroy(passing);
+            done.map(|()| wrapped)
+        })
+    }
+
+    fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
+        let unwrapped = self.store.run(stored, "CKM_AES_KEY_WRAP_PAD", |direct, key| {
+            let passing = direct.unwrap(key.wrapping()?, wrapped, &kind::passing(None))?;
+            let value = direct.attribute(passing, CKA_VALUE, secret).map(|value| value.map(<[u8]>::len));
+            self.store.destroy(passing);
+            value
+        });
+        match unwrapped {
+            Ok(Some(32)) => Ok(()),
+            // The standard has a code for this; SoftHSM only says that something went wrong.
+            Ok(_)
+            | Err(KeyError::Device {
+                function: "C_UnwrapKey",
+                code:
+                    CKR_WRAPPED_KEY_INVALID | CKR_WRAPPED_KEY_LEN_RANGE | CKR_ENCRYPTED_DATA_INVALID | CKR_GENERAL_ERROR,
+            }) => {
+                secret.zeroize();
+                Err(KeyError::NotWrapped)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {

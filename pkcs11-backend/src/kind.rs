@@ -42,28 +42,31 @@ const MUST_BE_KNOWN: [(CK_ATTRIBUTE_TYPE, &str); 3] = [
     (CKA_PRIVATE, "CKA_PRIVATE unknown"),
 ];
 
-/// The one use of a kind.
-fn needed(kind: KeyKind) -> CK_ATTRIBUTE_TYPE {
+/// The uses of a kind.
+fn needed(kind: KeyKind) -> &'static [CK_ATTRIBUTE_TYPE] {
     match kind {
-        KeyKind::TdesBase => CKA_ENCRYPT,
-        KeyKind::AesBase(_) => CKA_DERIVE,
-        KeyKind::Hmac => CKA_SIGN,
+        KeyKind::TdesBase | KeyKind::Ff1(_) => &[CKA_ENCRYPT],
+        KeyKind::AesBase(_) => &[CKA_DERIVE],
+        KeyKind::Hmac => &[CKA_SIGN],
+        KeyKind::Wrap(_) => &[CKA_WRAP, CKA_UNWRAP],
     }
 }
 
-/// The one mechanism of a kind, for `CKA_ALLOWED_MECHANISMS`.
+/// The mechanisms of a kind, for `CKA_ALLOWED_MECHANISMS`.
 fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
     match kind {
         KeyKind::TdesBase => &[CKM_DES3_ECB],
         KeyKind::AesBase(_) => &[CKM_AES_ECB_ENCRYPT_DATA],
         KeyKind::Hmac => &[CKM_SHA256_HMAC],
+        KeyKind::Ff1(_) => &[CKM_AES_ECB, CKM_AES_CBC],
+        KeyKind::Wrap(_) => &[CKM_AES_KEY_WRAP_PAD],
     }
 }
 
 fn key_type(kind: KeyKind) -> CK_KEY_TYPE {
     match kind {
         KeyKind::TdesBase => CKK_DES2,
-        KeyKind::AesBase(_) => CKK_AES,
+        KeyKind::AesBase(_) | KeyKind::Ff1(_) | KeyKind::Wrap(_) => CKK_AES,
         KeyKind::Hmac => CKK_GENERIC_SECRET,
     }
 }
@@ -97,7 +100,7 @@ pub(crate) fn stored<'a>(
         (CKA_EXTRACTABLE, NO),
         (CKA_MODIFIABLE, NO),
     ];
-    template.extend(USES.map(|usage| (usage, if usage == needed(kind) { YES } else { NO })));
+    template.extend(USES.map(|usage| (usage, if needed(kind).contains(&usage) { YES } else { NO })));
     template.push(match source {
         Source::Bytes(bytes) => (CKA_VALUE, Value::Bytes(bytes)),
         Source::Generated(length) => (CKA_VALUE_LEN, Value::Ulong(length)),
@@ -150,7 +153,23 @@ pub(crate) const CHECK_VALUE: [Attribute<'static>; 7] = [
     (CKA_EXTRACTABLE, YES),
 ];
 
-/// The kind of a stored key, by its type and length; `None` for a type that no kind has.
+/// The template of another key on its way through the token: there for one call, then destroyed.
+pub(crate) fn passing(secret: Option<&[u8]>) -> Vec<Attribute<'_>> {
+    let mut template = vec![
+        (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+        (CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)),
+        (CKA_TOKEN, NO),
+        (CKA_PRIVATE, YES),
+        (CKA_SENSITIVE, NO),
+        (CKA_EXTRACTABLE, YES),
+    ];
+    template.extend(secret.map(|secret| (CKA_VALUE, Value::Bytes(secret))));
+    template
+}
+
+/// The kind of a stored key, by its type and length; `None` for a type that no kind has. An AES key that may not
+/// derive is for FF1 if it may encrypt, and for wrapping if it may do that; any other is a base key. [`problems`] tells
+/// if it may do more.
 pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>, Failure> {
     let number = |attribute| -> Result<Option<CK_ULONG>, Failure> {
         let mut bytes = [0; size_of::<CK_ULONG>()];
@@ -160,12 +179,20 @@ pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>,
     Ok(match number(CKA_KEY_TYPE)? {
         Some(CKK_DES2) => Some(KeyKind::TdesBase),
         Some(CKK_GENERIC_SECRET | CKK_SHA256_HMAC) => Some(KeyKind::Hmac),
-        Some(CKK_AES) => match number(CKA_VALUE_LEN)? {
-            Some(16) => Some(KeyKind::AesBase(KeyType::Aes128)),
-            Some(24) => Some(KeyKind::AesBase(KeyType::Aes192)),
-            Some(32) => Some(KeyKind::AesBase(KeyType::Aes256)),
-            _ => None,
-        },
+        Some(CKK_AES) => {
+            let may = |usage| flag(direct, object, usage);
+            let kind = match (may(CKA_DERIVE)?, may(CKA_ENCRYPT)?, may(CKA_WRAP)?) {
+                (Some(false), Some(true), _) => KeyKind::Ff1,
+                (Some(false), _, Some(true)) => KeyKind::Wrap,
+                _ => KeyKind::AesBase,
+            };
+            match number(CKA_VALUE_LEN)? {
+                Some(16) => Some(kind(KeyType::Aes128)),
+                Some(24) => Some(kind(KeyType::Aes192)),
+                Some(32) => Some(kind(KeyType::Aes256)),
+                _ => None,
+            }
+        }
         _ => None,
     })
 }
@@ -175,7 +202,7 @@ pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>,
 pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<Vec<&'static str>, Failure> {
     let mut problems = Vec::new();
     for (attribute, bad, name) in UNSAFE {
-        if attribute == needed(kind) {
+        if needed(kind).contains(&attribute) {
             continue;
         }
         let unknown = MUST_BE_KNOWN.iter().find(|(known, _)| *known == attribute);
@@ -188,7 +215,7 @@ pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Re
     Ok(problems)
 }
 
-/// Whether the token binds the key to the one mechanism of its kind. No reason to refuse it: many tokens cannot.
+/// Whether the token binds the key to the mechanisms of its kind. No reason to refuse it: many tokens cannot.
 pub(crate) fn is_bound(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<bool, Failure> {
     let mut list = [0; 64];
     let wanted: Vec<u8> = mechanisms(kind).iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();

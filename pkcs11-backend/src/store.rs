@@ -56,6 +56,16 @@ impl Stored {
         }
     }
 
+    /// The key, if this is an FF1 key.
+    pub(crate) fn ff1(&self) -> Result<Object, Failure> {
+        if matches!(self.kind, KeyKind::Ff1(_)) { Ok(self.object) } else { Err(Failure::WrongKind) }
+    }
+
+    /// The key, if this is a wrapping key.
+    pub(crate) fn wrapping(&self) -> Result<Object, Failure> {
+        if matches!(self.kind, KeyKind::Wrap(_)) { Ok(self.object) } else { Err(Failure::WrongKind) }
+    }
+
     /// The key, if this is an HMAC key.
     pub(crate) fn hmac(&self) -> Result<Object, Failure> {
         if self.kind == KeyKind::Hmac { Ok(self.object) } else { Err(Failure::WrongKind) }

@@ -10,7 +10,7 @@ use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
 use crate::{
     VectorFile, dukpt_cases,
     file::{Case, KeyEntry, Test, Verdict},
-    payload_cases, terminal_cases, working_cases,
+    payload_cases, terminal_cases, token_cases, working_cases,
 };
 
 /// How one test went.
@@ -124,6 +124,9 @@ fn attempt<S: KeyImport>(store: &S, keys: &BTreeMap<&str, (&KeyEntry, Result<(),
         Case::AesTerminal(case) => terminal_cases::aes(store, case, base_length(&case.key)),
         Case::Hmac(case) => dukpt_cases::hmac(store, case),
         Case::Token(case) => payload_cases::token(store, case),
+        Case::Ff1(case) => token_cases::ff1(store, case),
+        Case::Ff1Token(case) => token_cases::ff1_token(store, case),
+        Case::VaultToken(case) => token_cases::vault_token(case),
         Case::Payload(case) => payload_cases::payload(store, case),
         Case::Track(case) => payload_cases::track(store, case),
     }
@@ -196,8 +199,8 @@ fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
             12 => Scheme::Aes,
             _ => Scheme::Tdes,
         },
-        // HMAC keys never leave a token, whatever the scheme's custody.
-        Case::Hmac(_) | Case::Token(_) => {
+        // HMAC and FF1 keys never leave a token, whatever the scheme's custody.
+        Case::Hmac(_) | Case::Token(_) | Case::Ff1(_) | Case::Ff1Token(_) => {
             return match store.custody(Scheme::Aes) {
                 Custody::Memory => Custody::Memory,
                 _ => Custody::Token,
@@ -206,7 +209,7 @@ fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
         }
         // Clear keys out of the file: tests of the ciphers, not of the store.
         Case::TdesChinese(_) | Case::Mac(_) | Case::CheckValue(_) => return String::new(),
-        Case::Ksn(_) | Case::Payload(_) | Case::Track(_) => return String::new(),
+        Case::Ksn(_) | Case::VaultToken(_) | Case::Payload(_) | Case::Track(_) => return String::new(),
     };
     store.custody(scheme).to_string()
 }

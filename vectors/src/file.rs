@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     proof,
+    token_cases::{Ff1Case, Ff1TokenCase, VaultTokenCase},
     working_types::{
         AesPinBlock, AesUpdateKey, AesWorkingKey, CheckValueCase, MacCase, TdesChinese, TdesMac, TdesPin, TerminalCase,
     },
@@ -99,6 +100,7 @@ impl VectorFile {
             ("raw_tlv.json", include_bytes!("../data/raw_tlv.json")),
             ("raw_track.json", include_bytes!("../data/raw_track.json")),
             ("token.json", include_bytes!("../data/token.json")),
+            ("token_policies.json", include_bytes!("../data/token_policies.json")),
         ]
         .into_iter()
         .map(|(name, bytes)| Self::parse(name, bytes))
@@ -228,6 +230,9 @@ pub enum Case {
     AesTerminal(TerminalCase),
     Hmac(HmacCase),
     Token(TokenCase),
+    Ff1(Ff1Case),
+    Ff1Token(Ff1TokenCase),
+    VaultToken(VaultTokenCase),
     Payload(Box<PayloadCase>),
     Track(Box<TrackCase>),
 }
@@ -237,7 +242,7 @@ impl Case {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Ksn(_) | Self::TdesChinese(_) | Self::Mac(_) | Self::CheckValue(_) => None,
+            Self::Ksn(_) | Self::TdesChinese(_) | Self::Mac(_) | Self::CheckValue(_) | Self::VaultToken(_) => None,
             Self::TdesPin(case) => Some(&case.key),
             Self::TdesMac(case) => Some(&case.key),
             Self::AesWorkingKey(case) => Some(&case.key),
@@ -251,6 +256,8 @@ impl Case {
             Self::AesDataKey(case) => Some(&case.key),
             Self::Hmac(case) => Some(&case.key),
             Self::Token(case) => Some(&case.key),
+            Self::Ff1(case) => Some(&case.key),
+            Self::Ff1Token(case) => Some(&case.key),
             Self::Payload(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
             Self::Track(case) => case.device.as_ref().map(|device| device.base_key.as_str()),
         }
@@ -277,6 +284,9 @@ impl Case {
             Self::AesTerminal(_) => "aes-terminal",
             Self::Hmac(_) => "hmac",
             Self::Token(_) => "token",
+            Self::Ff1(_) => "ff1",
+            Self::Ff1Token(_) => "ff1-token",
+            Self::VaultToken(_) => "vault-token",
             Self::Payload(_) => "payload",
             Self::Track(_) => "track",
         }

@@ -9,6 +9,7 @@ mod payload_cases;
 mod proof;
 mod report;
 mod terminal_cases;
+mod token_cases;
 mod working_cases;
 mod working_types;
 
@@ -24,6 +25,7 @@ pub mod schema {
         ExpectedFrame, Hex, HmacCase, KeyEntry, KsnCase, KsnScheme, PayloadCase, Stage, TdesCipher, TdesDataKey,
         TdesInitialKey, TdesProbe, TdesVariant, Test, TokenCase, TrackCase, Verdict,
     };
+    pub use crate::token_cases::{Ff1Case, Ff1TokenCase, VaultTokenCase};
     pub use crate::working_types::{
         AesPinBlock, AesUpdateKey, AesWorkingKey, CheckName, CheckValueCase, Direction, KeyTypeName, MacCase, MacName,
         TdesChinese, TdesMac, TdesPin, TerminalCase, TerminalTransaction, UsageName,

@@ -19,6 +19,9 @@ pub(crate) fn check(test: &Test) -> Result<(), &'static str> {
             Err("a valid data key has a ciphertext and its plaintext")
         }
         Case::Token(case) if valid != case.token.is_some() => Err("a valid token test has its token"),
+        Case::Ff1(case) if valid != case.encrypted.is_some() => Err("a valid FF1 test has its result"),
+        Case::Ff1Token(case) if valid != case.token.is_some() => Err("a valid token test has its token"),
+        Case::VaultToken(case) if valid != case.bytes.is_some() => Err("a valid vault token has its bytes"),
         Case::Payload(case) => {
             if valid != case.frame.is_some() {
                 return Err("a valid payload has its frame, an invalid one has none");

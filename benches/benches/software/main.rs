@@ -4,6 +4,7 @@
 mod aes;
 mod blocks;
 mod evp;
+mod ff1;
 mod payloads;
 mod plain;
 mod rustcrypto;
@@ -26,6 +27,7 @@ fn main() -> Result<(), openssl::error::ErrorStack> {
     aes::rows(&mut rows, &bench, &store, &mut crates, true);
     aes::rows(&mut rows, &bench, &store, &mut evp, false);
     blocks::rows(&mut rows);
+    ff1::rows(&mut rows);
     payloads::rows(&mut rows, &bench, &store);
     Ok(())
 }

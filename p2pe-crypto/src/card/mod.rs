@@ -15,5 +15,6 @@ pub use brand::Brand;
 pub use check_character::Charset;
 pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
 pub use emv::ChipData;
+pub(crate) use pan::luhn_sum;
 pub use pan::{Pan, PanError, Truncated};
 pub(crate) use reader::Reader;

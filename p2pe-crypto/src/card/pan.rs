@@ -62,7 +62,7 @@ impl Pan {
     /// Whether the check digit is right (ISO/IEC 7812-1, Annex B). A fact, not a gate: house and test cards break it.
     #[must_use]
     pub fn luhn(&self) -> bool {
-        luhn(self.as_bytes())
+        luhn_sum(self.as_bytes()).is_multiple_of(10)
     }
 
     /// The scheme in whose range the number lies.
@@ -78,19 +78,10 @@ impl Pan {
     }
 }
 
-/// Whether the last of these ASCII digits is the check digit of the others.
-fn luhn(digits: &[u8]) -> bool {
-    let sum: u32 = digits.iter().rev().zip([1, 2].into_iter().cycle()).fold(0, |sum, (digit, weight)| {
-        let product = u32::from(digit & 0x0F) * weight;
-        sum + product / 10 + product % 10
-    });
-    sum.is_multiple_of(10)
-}
-
 /// Whether ASCII digits are a number that a scheme could have issued: range, length, and check digit where it has one.
 pub(crate) fn plausible(digits: &[u8]) -> bool {
     let brand = Brand::of_digits(digits);
-    brand.is_some_and(|brand| luhn(digits) || !brand.luhn_always())
+    brand.is_some_and(|brand| luhn_sum(digits).is_multiple_of(10) || !brand.luhn_always())
 }
 
 /// The longest form of a number that is truncated in the sense of PCI DSS v4, 3.5.1 (PCI SSC FAQ 1091), with `*` for each
@@ -109,6 +100,15 @@ impl fmt::Debug for Truncated<'_> {
         // A log needs no more than other places that show a number.
         write!(f, "Truncated({})", self.0)
     }
+}
+
+/// The sum of ISO/IEC 7812-1, Annex B, over ASCII digits; the check digit is right where ten divides it.
+pub(crate) fn luhn_sum(digits: &[u8]) -> u32 {
+    // Wrapping, though nothing can: an overflow check is a branch.
+    digits.iter().rev().zip([1u32, 2].into_iter().cycle()).fold(0u32, |sum, (digit, weight)| {
+        let product = weight.wrapping_mul(u32::from(digit & 0x0F));
+        sum.wrapping_add(product / 10).wrapping_add(product % 10)
+    })
 }
 
 impl ConstantTimeEq for Pan {

@@ -56,6 +56,17 @@ impl Key for FakeKey<'_> {
         self.0.asked("decrypt_cbc", "")
     }
 
+    fn encrypt_cbc(&self, _: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
+        data.iter_mut().for_each(|byte| *byte = !*byte);
+        self.0.asked("encrypt_cbc", "")
+    }
+
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        blocks.as_flattened_mut().iter_mut().for_each(|byte| *byte = !*byte);
+        (self.0.on_clear_text)();
+        self.0.asked("encrypt_blocks", "")
+    }
+
     fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {
         (self.0.on_clear_text)();
         self.0.asked("hmac_sha256", "").map(|()| [0; 32])

@@ -35,7 +35,8 @@ pub(crate) fn material(kind: &str, digits: &str) -> KeyMaterial {
 /// Every test key: name, kind, hex.
 pub(crate) fn all_keys() -> Vec<(&'static str, &'static str, &'static str)> {
     let aes = AES_KEYS.iter().map(|(name, _, key)| (*name, "aes-base", *key));
-    aes.chain([("tdes", "tdes-base", TDES_KEY), ("hmac", "hmac", HMAC_KEY)]).collect()
+    let ff1 = AES_KEYS.iter().zip(["ff1-128", "ff1-192", "ff1-256"]).map(|((.., key), name)| (name, "ff1", *key));
+    aes.chain(ff1).chain([("tdes", "tdes-base", TDES_KEY), ("hmac", "hmac", HMAC_KEY)]).collect()
 }
 
 pub(crate) fn import_all(store: &mut impl KeyImport, lifetime: Lifetime) {

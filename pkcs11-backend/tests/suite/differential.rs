@@ -96,6 +96,15 @@ fn tdes_hybrid_and_hmac() -> Result<(), Error> {
             }
             let by_software = software.key(&id("hmac")).unwrap().hmac_sha256(&data).unwrap();
             assert_eq!(store.key(&id("hmac")).unwrap().hmac_sha256(&data).unwrap(), by_software);
+            for name in ["ff1-128", "ff1-192", "ff1-256"] {
+                let (ours, theirs) = (store.key(&id(name)).unwrap(), software.key(&id(name)).unwrap());
+                let (mut ecb, mut cbc) = ((data.clone(), data.clone()), (data.clone(), data.clone()));
+                ours.encrypt_blocks(ecb.0.as_chunks_mut().0).unwrap();
+                theirs.encrypt_blocks(ecb.1.as_chunks_mut().0).unwrap();
+                assert_eq!(ecb.0, ecb.1, "{name}");
+                assert_eq!(ours.encrypt_cbc(&[5; 16], &mut cbc.0), theirs.encrypt_cbc(&[5; 16], &mut cbc.1), "{name}");
+                assert_eq!(cbc.0, cbc.1, "{name}");
+            }
             Ok(())
         });
         run.unwrap();
@@ -125,6 +134,13 @@ fn errors_are_those_of_the_software() -> Result<(), Error> {
             assert_eq!(ours.tdes_initial_key(&ksn).err(), theirs.tdes_initial_key(&ksn).err(), "{name}");
             assert_eq!(ours.hmac_sha256(b"").err(), theirs.hmac_sha256(b"").err(), "{name}");
             assert_eq!(ours.decrypt_cbc(&[0; 16], &mut [0; 16]), theirs.decrypt_cbc(&[0; 16], &mut [0; 16]), "{name}");
+            for length in [0, 15, 16] {
+                let (mut one, mut other) = (vec![0; length], vec![0; length]);
+                assert_eq!(ours.encrypt_cbc(&[0; 16], &mut one), theirs.encrypt_cbc(&[0; 16], &mut other), "{name}");
+            }
+            for mut blocks in [vec![], vec![[0; 16]; 2]] {
+                assert_eq!(ours.encrypt_blocks(&mut blocks.clone()), theirs.encrypt_blocks(&mut blocks), "{name}");
+            }
         }
         // Derived keys: one derives and does not decrypt, the other the reverse; partial blocks are refused.
         fn derived<S: KeyStore>(store: &S, suite: aes::Suite) -> Vec<String> {

@@ -10,3 +10,4 @@ mod opening;
 mod residue;
 mod spy;
 mod uri;
+mod wrapping;

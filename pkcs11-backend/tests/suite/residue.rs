@@ -58,7 +58,11 @@ fn no_key_can_be_read() -> Result<(), Error> {
         let data_key = initial.derive(&aes_ksn(1).steps(suite).unwrap().last().unwrap()).unwrap();
 
         let all = watcher.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY)]).unwrap();
-        assert_eq!(all.len(), 3 + 2 + 1 + 2, "three AES keys, two of TDES, one for HMAC, two derived");
+        assert_eq!(
+            all.len(),
+            3 + 3 + 2 + 1 + 2,
+            "three AES keys, three for FF1, two of TDES, one for HMAC, two derived"
+        );
         for object in all {
             let value = watcher.get_attribute_info(object, &[AttributeType::Value]).unwrap();
             assert!(matches!(value[..], [AttributeInfo::Sensitive]), "{value:?}");
@@ -78,7 +82,7 @@ fn closing_a_store_closes_its_keys_and_not_the_login() -> Result<(), Error> {
         let token = open(throwaway);
         let watcher = other_session(throwaway);
         let session_only = filled(&token, Lifetime::Session);
-        assert_eq!(session_keys(&watcher), 6);
+        assert_eq!(session_keys(&watcher), 9);
         drop(session_only);
         assert_eq!(session_keys(&watcher), 0);
 

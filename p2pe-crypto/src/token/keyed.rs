@@ -1,6 +1,6 @@
 //! Keyed tokens: the same card number gives the same token for one merchant, and nothing leads back.
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 use core::{
     fmt,
     hash::{Hash, Hasher},
@@ -10,7 +10,7 @@ use dukpt::{Key, KeyError, KeyId, KeyStore};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::Pan;
+use crate::{MerchantId, Pan};
 
 /// Makes merchant-scoped tokens with an HMAC key of the store.
 ///
@@ -36,7 +36,7 @@ impl<S: KeyStore> Tokenizer<S> {
     /// What the store says: [`KeyError::NotFound`], [`KeyError::NotPermitted`] for a key that is not an HMAC key.
     pub fn token(&self, merchant: &MerchantId, pan: &Pan) -> Result<Token, KeyError> {
         const DOMAIN: &[u8] = b"p2pe-crypto keyed token v1\0";
-        let merchant = merchant.0.as_bytes();
+        let merchant = merchant.as_str().as_bytes();
         // The length keeps (merchant, PAN) pairs apart that would read alike when joined.
         let length = u16::try_from(merchant.len()).map_err(|_| KeyError::BadLength)?.to_be_bytes();
         let mut message = Zeroizing::new(Vec::with_capacity(DOMAIN.len() + 2 + merchant.len() + 19));
@@ -47,34 +47,6 @@ impl<S: KeyStore> Tokenizer<S> {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&mac[..16]);
         Ok(Token(bytes))
-    }
-}
-
-/// The merchant a token is for: 1 to 64 bytes without control characters.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct MerchantId(String);
-
-impl MerchantId {
-    /// # Errors
-    /// [`MerchantIdError`] unless 1 to 64 bytes without control characters.
-    pub fn new(id: &str) -> Result<Self, MerchantIdError> {
-        if !(1..=64).contains(&id.len()) || id.chars().any(char::is_control) {
-            return Err(MerchantIdError);
-        }
-        Ok(Self(id.into()))
-    }
-}
-
-/// Not the name of a merchant.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a merchant id has 1 to 64 bytes and no control characters")]
-pub struct MerchantIdError;
-
-impl MerchantIdError {
-    /// A stable name, for reports and logs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        "merchant_format"
     }
 }
 

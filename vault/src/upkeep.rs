@@ -1,0 +1,52 @@
+//! Looking after a vault: counts, and whether every row is as it was stored.
+
+use dukpt::KeyStore;
+
+use crate::{RowId, Stats, Vault, VaultError, vault::Opened};
+
+const GROUP: usize = 500;
+
+/// What a look at every row found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verification {
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// Those that are not as they were stored.
+    pub problems: Vec<Problem>,
+}
+
+/// A row that does not decrypt under a data key of its tenant, or not to what its fingerprint says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Which row.
+    pub row: RowId,
+}
+
+impl<K: KeyStore> Vault<K> {
+    /// Decrypts every row and compares fingerprints.
+    ///
+    /// # Errors
+    /// [`VaultError::Key`], [`VaultError::Store`]; a corrupted row is no error here.
+    pub fn verify(&self) -> Result<Verification, VaultError> {
+        let (mut found, mut last) = (Verification::default(), None);
+        loop {
+            let rows = self.rows.rows_after(last, GROUP)?;
+            let Some(end) = rows.last() else { return Ok(found) };
+            last = Some(end.id);
+            for row in &rows {
+                found.rows += 1;
+                if matches!(self.open_row(row)?, Opened::Corrupted) {
+                    found.problems.push(Problem { row: row.id });
+                }
+            }
+        }
+    }
+
+    /// Counts of rows, data keys and audit records.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn stats(&self) -> Result<Stats, VaultError> {
+        Ok(self.rows.stats()?)
+    }
+}

@@ -1,0 +1,48 @@
+//! Card numbers and data keys are wiped: no block of memory is given back with one in it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+// The guard is one piece of code for all crates.
+#[path = "../../dukpt/tests/canary/mod.rs"]
+mod canary;
+mod support;
+
+use canary::{Seen, watch};
+use dukpt::{Key, KeyStore};
+use p2pe_crypto::Purpose;
+use support::{database, id, keys, made, merchant, opened, pan, policy};
+use vault::VaultStore;
+
+#[test]
+fn card_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vault, shop, pan) = (made(folder.path()), policy("shop"), pan(1));
+    let secret = pan.expose().as_bytes();
+    let mut token = String::new();
+    let stored = watch(secret, || token = vault.tokenize(&shop, &pan, None).unwrap());
+    assert_eq!(stored, Seen { held: false, leaks: 0 });
+    let back = watch(secret, || vault.detokenize("till", &shop, Purpose::Payment, &token).unwrap());
+    assert_eq!(back, Seen { held: true, leaks: 0 });
+    let moved = watch(secret, || drop(vault.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap()));
+    assert_eq!(moved, Seen { held: false, leaks: 0 });
+    let looked = watch(secret, || assert_eq!(vault.verify().unwrap().rows, 1));
+    assert_eq!(looked, Seen { held: false, leaks: 0 });
+}
+
+#[test]
+fn data_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shop, pan) = (policy("shop"), pan(1));
+    let token = made(folder.path()).tokenize(&shop, &pan, None).unwrap();
+    let wrapped = database(folder.path()).key("shop", None).unwrap().unwrap().wrapped;
+    let mut key = [0; 32];
+    Key::unwrap(&keys(1, 2).key(&id("wrapping")).unwrap(), &wrapped, &mut key).unwrap();
+    let vault = opened(folder.path());
+    // The first round keys of AES-256 are the key itself.
+    let used = watch(&key, || {
+        vault.detokenize("till", &shop, Purpose::Payment, &token).unwrap();
+        vault
+    });
+    assert_eq!(used.leaks, 0);
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(used.held, std::is_x86_feature_detected!("aes"));
+}
