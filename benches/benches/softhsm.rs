@@ -12,7 +12,7 @@ use cryptoki::{
 };
 use dukpt::{Key, KeyStore, Ksn, Lifetime, aes};
 use p2pe_benches::{AES, AES_16_BITS, Bench, Row, Rows, TDES, merchant, token_key};
-use p2pe_crypto::{Payload, Tokenizer};
+use p2pe_crypto::Tokenizer;
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Process, ThrowawayToken, reexec_with_token};
 
@@ -37,8 +37,8 @@ fn run(rows: &mut Rows, throwaway: &ThrowawayToken) {
 
     for (work, id) in [("payload aes 1 bit", AES), ("payload aes 16 bits", AES_16_BITS)] {
         let (payload, decryptor) = (bench.payload(id), bench.decryptor(id, &store));
-        let (Ksn::Aes(ksn), Payload::Tracks(tracks)) = (payload.ksn(), payload) else { continue };
-        let ciphertext = tracks.encrypted().next().expect("a track").ciphertext;
+        let Ksn::Aes(ksn) = payload.ksn() else { continue };
+        let ciphertext = payload.encrypted().into_iter().next().expect("a track").ciphertext;
         let bdk = plain.aes_key(bench.example(id).key.expose());
         rows.measure(
             &row(work),

@@ -38,7 +38,8 @@ Exit codes:
 Card numbers are shown as BIN and last four; --reveal shows them whole.";
 
 fn manual() -> String {
-    let names: Vec<String> = p2pe_config::profiles().map(|profile| format!("{:<29}", profile.to_string())).collect();
+    let names: Vec<String> =
+        p2pe_crypto::DeviceProfile::builtin().map(|profile| format!("{:<29}", profile.to_string())).collect();
     let rows: Vec<String> = names.chunks(3).map(|row| format!("  {}\n", row.concat().trim_end())).collect();
     format!("{EXAMPLES}\n\nProfiles (what a device was set up to do; -both: keys of usage 3002):\n{}", rows.concat())
 }

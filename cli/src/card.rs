@@ -49,17 +49,23 @@ fn decryptor(global: &Global, config: Config) -> Result<Decryptor<Store>, Failur
 
 /// What a payload is called when it is shown.
 pub(crate) fn format_name(payload: &Payload) -> String {
+    let title = payload.format().title();
     match payload {
         Payload::IdTech(frame) => {
-            let form = match frame.form() {
-                Form::Binary => "binary",
-                Form::Hex => "hex",
-                Form::Keyboard => "keyboard",
-            };
-            format!("ID TECH enhanced frame, {form} form, {}", entry_name(frame.entry()))
+            format!("{title}, {} form, {}", form_name(frame.form()), entry_name(frame.entry()))
         }
-        Payload::Tracks(tracks) => format!("raw track ciphertext, {} run(s)", tracks.encrypted().count()),
-        _ => "other".into(),
+        Payload::IdTechOriginal(frame) => format!("{title}, {} form", form_name(frame.form())),
+        Payload::IdTechXml(message) => format!("{title}, {}", entry_name(message.entry())),
+        Payload::Tracks(tracks) => format!("{title}, {} run(s)", tracks.ciphertexts().count()),
+        _ => title.into(),
+    }
+}
+
+fn form_name(form: Form) -> &'static str {
+    match form {
+        Form::Binary => "binary",
+        Form::Hex => "hex",
+        Form::Keyboard => "keyboard",
     }
 }
 
@@ -67,6 +73,8 @@ fn entry_name(entry: Entry) -> &'static str {
     match entry {
         Entry::Swiped => "swiped",
         Entry::Keyed => "keyed",
+        Entry::Chip => "chip",
+        Entry::Contactless => "contactless",
     }
 }
 

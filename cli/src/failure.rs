@@ -103,10 +103,10 @@ impl From<Error> for Failure {
         let hint = match error {
             Error::Payload(error) => return error.into(),
             Error::Key(error) => return error.into(),
-            Error::UnknownDevice(_) => {
+            Error::UnknownDevice(..) => {
                 return Self::new(3, error.code(), error, "add a [[device]] table for this KSN prefix");
             }
-            Error::ProfileMismatch(_) => return Self::new(3, error.code(), error, "correct the device's profile"),
+            Error::ProfileMismatch(..) => return Self::new(3, error.code(), error, "correct the device's profile"),
             _ => "check base key (its check value), profile (data or pin key, tdes or aes) and KSN, in this order",
         };
         Self::new(6, error.code(), error, hint)

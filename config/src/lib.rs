@@ -4,7 +4,6 @@
 mod error;
 mod file;
 mod key_file;
-mod profiles;
 mod read;
 mod settings;
 mod store;
@@ -12,7 +11,6 @@ mod token;
 
 pub use error::ConfigError;
 pub use key_file::{KeyFileError, key_from_hex, read_key_file};
-pub use profiles::profiles;
 pub use read::{read_file_wiped, read_wiped};
 pub use settings::{Config, KeyFile, StoreSettings, device, key_id};
 pub use store::{Access, Store, StoreKey, TokenError};

@@ -13,7 +13,7 @@ use pkcs11_backend::{PinSource, Settings};
 use crate::{
     ConfigError, TokenSettings,
     file::{DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
-    profiles, read_file_wiped,
+    read_file_wiped,
 };
 
 /// No settings file is longer than this, in bytes.
@@ -105,7 +105,7 @@ pub fn device(
 ) -> Result<(KsnPrefix, Device), ConfigError> {
     let refused = |what: String| ConfigError::Device(ksn_prefix.or(ksn).unwrap_or_default().into(), what);
     let profile: DeviceProfile = profile.parse().map_err(|_| {
-        let names: Vec<_> = profiles().map(|profile| profile.to_string()).collect();
+        let names: Vec<_> = DeviceProfile::builtin().map(|profile| profile.to_string()).collect();
         refused(format!("no profile {profile:?}; there are {}", names.join(", ")))
     })?;
     let prefix = prefix(ksn_prefix, ksn, profile.scheme()).map_err(refused)?;

@@ -6,10 +6,7 @@ use core::borrow::Borrow;
 use dukpt::{Key, KeyError, KeyStore, Ksn, tdes};
 use zeroize::Zeroizing;
 
-use crate::{
-    CardData, Decryptor, Device, Devices, EncryptedTrack, Encryption, Error, Payload,
-    decryptor::{read, tracks_of},
-};
+use crate::{CardData, Decryptor, Device, Devices, Encryption, Error, Payload, decryptor::read};
 
 /// TDES payloads of one base key and profile: the index of each, and its KSN.
 struct Group<'d> {
@@ -38,7 +35,8 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
                     continue;
                 }
             };
-            let (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher)) = (payload.ksn(), device.profile.encryption())
+            let (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher), None) =
+                (payload.ksn(), device.profile.encryption(), payload.mac())
             else {
                 results[index] = Some(self.decrypt(payload));
                 continue;
@@ -74,27 +72,28 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
             group.members.iter().map(|(_, ksn)| (&initial[devices[&ksn.initial_key_block()]], *ksn)).collect();
         let keys = tdes::DataKeys::derive(&transactions, group.variant).map_err(KeyError::from)?;
 
-        // A track of partial blocks fails its payload; the others go on.
-        let mut clear: Vec<[Option<Zeroizing<Vec<u8>>>; 3]> = Vec::with_capacity(group.members.len());
+        // A field of partial blocks fails its payload; the others go on.
+        let format = group.device.profile.format();
+        let mut clear: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::with_capacity(group.members.len());
         for (index, _) in &group.members {
-            let tracks = tracks_of(&payloads[*index]);
-            let whole = |track: &EncryptedTrack<'_>| track.ciphertext.len().is_multiple_of(group.cipher.block());
-            if tracks.iter().flatten().all(|(_, track)| whole(track)) {
-                clear.push(tracks.map(|track| track.map(|(_, track)| Zeroizing::new(track.ciphertext.to_vec()))));
+            let fields = || payloads[*index].encrypted_as(format).into_iter();
+            if fields().all(|field| field.ciphertext.len().is_multiple_of(group.cipher.block())) {
+                clear.push(fields().map(|field| Zeroizing::new(field.ciphertext.to_vec())).collect());
             } else {
                 results[*index] = Some(Err(Error::DecryptFailed));
-                clear.push([None, None, None]);
+                clear.push(Vec::new());
             }
         }
         let mut messages: Vec<(usize, &mut [u8])> = Vec::with_capacity(clear.len());
-        for (key, tracks) in clear.iter_mut().enumerate() {
-            messages.extend(tracks.iter_mut().flatten().map(|data| (key, data.as_mut_slice())));
+        for (key, fields) in clear.iter_mut().enumerate() {
+            messages.extend(fields.iter_mut().map(|data| (key, data.as_mut_slice())));
         }
         keys.decrypt_cbc(group.cipher, &mut messages)?;
 
         for ((index, _), clear) in group.members.iter().zip(clear) {
-            let mut clear = clear.into_iter().flatten();
-            let read = || read(&payloads[*index], |_| clear.next().ok_or(Error::DecryptFailed));
+            let mut clear = clear.into_iter();
+            let profile = group.device.profile;
+            let read = || read(&payloads[*index], profile, |_| clear.next().ok_or(Error::DecryptFailed));
             results[*index].get_or_insert_with(read);
         }
         Ok(())

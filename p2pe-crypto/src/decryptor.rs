@@ -1,4 +1,4 @@
-//! From payload to card data: find the device, derive its data key in the store, decrypt, read the tracks.
+//! From payload to card data: find the device, derive its data key in the store, decrypt, read the fields.
 
 use alloc::vec::Vec;
 use core::borrow::Borrow;
@@ -6,7 +6,7 @@ use core::borrow::Borrow;
 use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
 use zeroize::Zeroizing;
 
-use crate::{CardData, DeviceProfile, EncryptedTrack, Encryption, Error, Payload, card::Reader};
+use crate::{Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Mac, Payload, card::Reader};
 
 /// A population of devices: the base key they were injected from, and how they send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,60 +51,62 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
     /// The configured device that a payload comes from.
     ///
     /// # Errors
-    /// [`Error::UnknownDevice`]; [`Error::ProfileMismatch`] if the payload is of another format, scheme or cipher.
+    /// [`Error::UnknownDevice`]; [`Error::ProfileMismatch`] if its profile is not that of such payloads.
     pub fn device(&self, payload: &Payload) -> Result<&Device, Error> {
-        let device =
-            self.devices().get(payload.ksn()).ok_or_else(|| Error::UnknownDevice(KsnPrefix::of(payload.ksn())))?;
-        let fits = device.profile.format() == payload.format()
-            && match (payload, device.profile.encryption()) {
-                (Payload::IdTech(frame), Encryption::Tdes(_, cipher)) => frame.cipher() == cipher,
-                (Payload::IdTech(_), Encryption::Aes(_)) => false,
-                (Payload::Tracks(_), _) => device.profile.scheme() == payload.ksn().scheme(),
-            };
-        if fits { Ok(device) } else { Err(Error::ProfileMismatch(device.profile)) }
+        let device = self
+            .devices()
+            .get(payload.ksn())
+            .ok_or_else(|| Error::UnknownDevice(KsnPrefix::of(payload.ksn()), Candidates(payload.features())))?;
+        let features = payload.features();
+        if device.profile.fits(&features) {
+            Ok(device)
+        } else {
+            Err(Error::ProfileMismatch(device.profile, Candidates(features)))
+        }
     }
 
-    /// Decrypts a payload and reads the card in it.
+    /// Decrypts a payload and reads the card in it. A message authentication code is verified first.
     ///
     /// # Errors
     /// [`Error::UnknownDevice`], [`Error::ProfileMismatch`] and [`Error::Key`] before anything is decrypted;
-    /// [`Error::DecryptFailed`] if the clear text is not a card's.
+    /// [`Error::DecryptFailed`] if the clear text is not a card's, or the code not the payload's;
+    /// [`PayloadError::ClearAccountData`] if only the clear text tells that a masked number is not masked.
     pub fn decrypt(&self, payload: &Payload) -> Result<CardData, Error> {
         let device = self.device(payload)?;
-        let base_key = self.store.key(&device.base_key)?;
-        let key = DataKey::derive(&base_key, payload.ksn(), device.profile)?;
-        read(payload, |track| key.decrypt(track))
-    }
-}
-
-/// The encrypted tracks of a payload, with the index of each that the payload tells.
-pub(crate) fn tracks_of(payload: &Payload) -> [Option<(Option<usize>, EncryptedTrack<'_>)>; 3] {
-    let mut tracks = [None, None, None];
-    let mut places = tracks.iter_mut();
-    let mut add = |number, track| {
-        if let Some(place) = places.next() {
-            *place = Some((number, track));
+        if let Some(mac) = payload.mac() {
+            self.verify(device, &mac)?;
         }
-    };
-    match payload {
-        Payload::IdTech(frame) => frame.encrypted().for_each(|(number, track)| add(Some(number), track)),
-        Payload::Tracks(raw) => raw.encrypted().for_each(|track| add(None, track)),
+        let base_key = self.store.key(&device.base_key)?;
+        let key = DataKey::derive(&base_key, payload, device.profile)?;
+        read(payload, device.profile, |field| key.decrypt(field))
     }
-    tracks
+
+    /// Verifies the code under the key that its own KSN names: of the device that is configured for it, else of the
+    /// device that sent the payload.
+    fn verify(&self, device: &Device, mac: &Mac<'_>) -> Result<(), Error> {
+        let Ksn::Tdes(ksn) = mac.ksn else { return Err(Error::DecryptFailed) };
+        let base_key = &self.devices().get(mac.ksn).unwrap_or(device).base_key;
+        let initial_key = self.store.key(base_key)?.tdes_initial_key(ksn)?;
+        let key = tdes::TransactionKey::derive(&initial_key, ksn).map_err(KeyError::from)?;
+        key.verify_hmac_sha256(mac.covered, mac.code).map_err(|_| Error::DecryptFailed)
+    }
 }
 
-/// Puts the card together from the tracks, whose clear text `decrypt` gives one by one.
+/// Puts the card together from the fields, whose clear text `decrypt` gives one by one.
 pub(crate) fn read(
     payload: &Payload,
-    mut decrypt: impl FnMut(&EncryptedTrack<'_>) -> Result<Zeroizing<Vec<u8>>, Error>,
+    profile: DeviceProfile,
+    mut decrypt: impl FnMut(&EncryptedField<'_>) -> Result<Zeroizing<Vec<u8>>, Error>,
 ) -> Result<CardData, Error> {
-    let mut card = Reader::default();
-    for (number, track) in tracks_of(payload).iter().flatten() {
-        let clear = decrypt(track)?;
-        match (number, payload) {
-            (Some(number), Payload::IdTech(frame)) => card.track(*number, frame.entry(), track, clear)?,
-            _ => card.unnamed(clear)?,
+    let mut card = Reader::new(profile.mask());
+    card.sent(payload.content().chip(), payload.content().entry())?;
+    for field in payload.encrypted_as(profile.format()) {
+        let mut clear = decrypt(&field)?;
+        // Every run was decrypted with an IV of zeros: adding the real one to the first block makes up for it.
+        if let Some(iv) = field.iv {
+            clear.iter_mut().zip(iv).for_each(|(clear, iv)| *clear ^= iv);
         }
+        card.take(&field.holds, clear)?;
     }
     card.finish()
 }
@@ -116,23 +118,23 @@ enum DataKey<K> {
 }
 
 impl<K: Key> DataKey<K> {
-    fn derive(base_key: &K, ksn: &Ksn, profile: DeviceProfile) -> Result<Self, Error> {
-        match (ksn, profile.encryption()) {
+    fn derive(base_key: &K, payload: &Payload, profile: DeviceProfile) -> Result<Self, Error> {
+        match (payload.ksn(), profile.encryption()) {
             (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher)) => {
                 let initial_key = base_key.tdes_initial_key(ksn)?;
                 let key = tdes::DataKey::derive(&initial_key, ksn, variant).map_err(KeyError::from)?;
                 Ok(Self::Tdes(key, cipher))
             }
             (Ksn::Aes(ksn), Encryption::Aes(suite)) => Ok(Self::Aes(aes::DataKey::derive(base_key, ksn, suite)?)),
-            _ => Err(Error::ProfileMismatch(profile)),
+            _ => Err(Error::ProfileMismatch(profile, Candidates(payload.features()))),
         }
     }
 
-    /// Decrypts a copy of the track's ciphertext. A ciphertext of partial blocks under the profile's cipher is one of
+    /// Decrypts a copy of the field's ciphertext, with an IV of zeros. A ciphertext of partial blocks under the profile's cipher is one of
     /// the ways in which a decryption fails.
-    fn decrypt(&self, track: &EncryptedTrack<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn decrypt(&self, field: &EncryptedField<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
         const ZERO_IV: [u8; 16] = [0; 16];
-        let mut data = Zeroizing::new(track.ciphertext.to_vec());
+        let mut data = Zeroizing::new(field.ciphertext.to_vec());
         let done = match self {
             Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, &mut data),
             Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, &mut data),

@@ -2,7 +2,7 @@
 
 use dukpt::{KeyError, KsnPrefix};
 
-use crate::PayloadError;
+use crate::{Candidates, DeviceProfile, PayloadError};
 
 /// Why a payload did not become card data.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -11,12 +11,14 @@ pub enum Error {
     /// The bytes are not a payload that can be taken. Nothing was decrypted.
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// No configured device population has this KSN prefix (its default length is shown). Nothing was decrypted.
-    #[error("no device is configured for KSNs that begin with {0}")]
-    UnknownDevice(KsnPrefix),
-    /// The payload is of another format, scheme or cipher than its device's profile. Nothing was decrypted.
-    #[error("the payload does not fit the profile {0} of its device")]
-    ProfileMismatch(crate::DeviceProfile),
+    /// No configured device population has this KSN prefix (its default length is shown). Nothing was decrypted. The
+    /// profiles that such a device may have.
+    #[error("no device is configured for KSNs that begin with {0}; profiles that fit the payload: {1}")]
+    UnknownDevice(KsnPrefix, Candidates),
+    /// The payload is of another format, scheme, cipher or scope than its device's profile, or lacks its MAC. Nothing was
+    /// decrypted. The profiles that fit it.
+    #[error("the payload does not fit the profile {0} of its device; profiles that fit it: {1}")]
+    ProfileMismatch(DeviceProfile, Candidates),
     /// The key store could not do its part.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -31,8 +33,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Payload(error) => error.code(),
-            Self::UnknownDevice(_) => "unknown_device",
-            Self::ProfileMismatch(_) => "profile_mismatch",
+            Self::UnknownDevice(..) => "unknown_device",
+            Self::ProfileMismatch(..) => "profile_mismatch",
             Self::Key(error) => error.code(),
             Self::DecryptFailed => "decrypt_failed",
         }

@@ -13,9 +13,15 @@ mod payload;
 mod profile;
 mod token;
 
-pub use card::{CardData, Entry, Expiry, Pan, PanError, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use card::{
+    Brand, CardData, ChipData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode,
+    Track, TrackNumber, Truncated,
+};
 pub use decryptor::{Decryptor, Device, Devices};
 pub use error::Error;
-pub use payload::{EncryptedTrack, Form, Payload, PayloadError, Unsupported, idtech, tracks};
-pub use profile::{DeviceProfile, Encryption, Format, ProfileError};
+pub use payload::{
+    EncryptedField, Features, Fields, Format, Formats, Holds, Mac, Payload, PayloadError, Scope, Unsupported, idtech,
+    idtech::Form, magtek, neo, quick_chip, tlv, tracks, verifone,
+};
+pub use profile::{Candidates, DeviceProfile, Encryption, ProfileError};
 pub use token::{MerchantId, MerchantIdError, Token, Tokenizer};

@@ -12,22 +12,34 @@ pub(crate) fn shows_too_much(masked: &[u8]) -> bool {
     // Keyed data: what follows the colon is the security code.
     let code = masked.iter().skip_while(|byte| **byte != b':');
     let shows_code = masked.first() == Some(&b';') && code.into_iter().any(u8::is_ascii_digit);
-    let shows_number = account(masked).is_some_and(|range| {
-        let length = range.len();
-        let bin = if length < 16 { 6 } else { 8 };
-        let hidden = masked[range].iter().enumerate().filter(|(at, _)| (bin..length.saturating_sub(4)).contains(at));
-        length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
-    });
-    shows_code || shows_number
+    shows_code || account(masked).is_some_and(|range| number_shows_too_much(&masked[range]))
+}
+
+/// The same of a masked card number that stands by itself.
+pub(crate) fn number_shows_too_much(masked: &[u8]) -> bool {
+    let length = masked.len();
+    let bin = if length < 16 { 6 } else { 8 };
+    let hidden = masked.iter().enumerate().filter(|(at, _)| (bin..length.saturating_sub(4)).contains(at));
+    length >= 12 && hidden.into_iter().any(|(_, shown)| shown.is_ascii_digit())
+}
+
+/// Whether a copy that is masked with a digit shows the middle of the number: nothing is masked then.
+pub(crate) fn shows_the_middle(masked: &[u8], clear: &[u8]) -> bool {
+    let account = account(clear).filter(|range| range.len() >= 12 && account(masked).as_ref() == Some(range));
+    account.is_some_and(|range| {
+        let middle = range.start + 6..range.end - 4;
+        masked[middle.clone()] == clear[middle]
+    })
 }
 
 /// Whether a masked copy can be of this clear text: as long, and with the same digits where it shows the first six or
-/// last four of the card number. What covers the others is a setting of the device.
-pub(crate) fn agrees(masked: &[u8], clear: &[u8]) -> bool {
+/// last four of the card number. What covers the others is a setting of the device, and may be the digit `mask`.
+pub(crate) fn agrees(masked: &[u8], clear: &[u8], mask: u8) -> bool {
     let account = account(clear).unwrap_or(0..0);
     let (start, end) = (account.start, account.end);
-    let shown = (start..end).filter(|at| at - start < 6 || end - at <= 4);
-    masked.len() == clear.len() && shown.into_iter().all(|at| !masked[at].is_ascii_digit() || masked[at] == clear[at])
+    let compared = (start..end).filter(|at| at - start < 6 || end - at <= 4);
+    let shown = |at: &usize| masked[*at].is_ascii_digit() && masked[*at] != mask;
+    masked.len() == clear.len() && compared.filter(shown).all(|at| masked[at] == clear[at])
 }
 
 /// Where the card number stands: behind the start sentinel, in track 1 behind the format code too, up to the separator.

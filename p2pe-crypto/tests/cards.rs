@@ -140,7 +140,7 @@ fn not_a_profile() {
         "track-aes-dukpt-0128",
         "track-aes-dukpt-128-pin",
         "track-tdes-both",
-        "magtek-tdes",
+        "acme-tdes",
         "IDTECH-TDES",
         " idtech-tdes",
         "idtech-tdes ",

@@ -11,7 +11,9 @@ mod fake;
 use device::{ANSI, Content, KSN, checked, devices, encrypt, id, store};
 use dukpt::{KeyError, KsnPrefix, Scheme, tdes};
 use fake::FakeStore;
-use p2pe_crypto::{Decryptor, Device, DeviceProfile, Devices, Error, Form, Format, Payload, PayloadError};
+use p2pe_crypto::{
+    Candidates, Decryptor, Device, DeviceProfile, Devices, Error, Form, Format, Payload, PayloadError, Scope,
+};
 
 const TRACK1: &str = "%B4761739001010010^UAT USA/TEST CARD 01      ^24122011143878089?";
 const TRACK2: &str = ";4761739001010010=24122011143878089?";
@@ -52,17 +54,19 @@ fn no_key_is_looked_up_for_what_does_not_fit() {
     let swipe = frame(&Content::of([TRACK1, TRACK2, ""]));
     let aes_swipe = frame(&Content { cipher: tdes::Cipher::Aes128, ..Content::of([TRACK1, TRACK2, ""]) });
     let aes_raw = raw(&[TRACK2.as_bytes()]);
-    let mismatch = |name: &str| Error::ProfileMismatch(name.parse().unwrap());
+    let candidates = |payload: &Payload| Candidates(payload.features());
+    let mismatch = |name: &str, payload| Error::ProfileMismatch(name.parse().unwrap(), candidates(payload));
+    let unknown = |payload: &Payload| Error::UnknownDevice(KsnPrefix::of(payload.ksn()), candidates(payload));
     for (payload, prefix, profile, expected) in [
-        (&swipe, &KSN[..5], "idtech-aes", mismatch("idtech-aes")),
-        (&swipe, &KSN[..5], "track-tdes", mismatch("track-tdes")),
-        (&aes_swipe, &KSN[..5], "idtech-tdes", mismatch("idtech-tdes")),
-        (&aes_swipe, &KSN[..5], "idtech-tdes-pin", mismatch("idtech-tdes-pin")),
-        (&tdes_raw, &KSN[..5], "idtech-tdes", mismatch("idtech-tdes")),
-        (&swipe, &[0xFF, 0xFE], "idtech-tdes", Error::UnknownDevice(KsnPrefix::of(swipe.ksn()))),
-        (&swipe, &KSN[..5], "track-aes-dukpt-128", Error::UnknownDevice(KsnPrefix::of(swipe.ksn()))),
-        (&aes_raw, &AES_KSN[..4], "track-tdes", Error::UnknownDevice(KsnPrefix::of(aes_raw.ksn()))),
-        (&aes_raw, &AES_KSN[1..5], "track-aes-dukpt-128", Error::UnknownDevice(KsnPrefix::of(aes_raw.ksn()))),
+        (&swipe, &KSN[..5], "idtech-aes", mismatch("idtech-aes", &swipe)),
+        (&swipe, &KSN[..5], "track-tdes", mismatch("track-tdes", &swipe)),
+        (&aes_swipe, &KSN[..5], "idtech-tdes", mismatch("idtech-tdes", &aes_swipe)),
+        (&aes_swipe, &KSN[..5], "idtech-tdes-pin", mismatch("idtech-tdes-pin", &aes_swipe)),
+        (&tdes_raw, &KSN[..5], "idtech-tdes", mismatch("idtech-tdes", &tdes_raw)),
+        (&swipe, &[0xFF, 0xFE], "idtech-tdes", unknown(&swipe)),
+        (&swipe, &KSN[..5], "track-aes-dukpt-128", unknown(&swipe)),
+        (&aes_raw, &AES_KSN[..4], "track-tdes", unknown(&aes_raw)),
+        (&aes_raw, &AES_KSN[1..5], "track-aes-dukpt-128", unknown(&aes_raw)),
     ] {
         let decryptor = Decryptor::new(FakeStore::new(None, || ()), devices(&[(prefix, "bdk", profile)]));
         assert_eq!(decryptor.decrypt(payload).err(), Some(expected.clone()), "{profile}");
@@ -79,7 +83,7 @@ fn no_key_is_looked_up_for_what_does_not_fit() {
 fn no_key_is_looked_up_for_a_configuration_that_contradicts_itself() {
     let profile = |name: &str| name.parse::<DeviceProfile>().unwrap();
     let aes = profile("track-aes-dukpt-128");
-    assert!(DeviceProfile::new(Format::IdTechEnhanced, aes.encryption()).is_err());
+    assert!(DeviceProfile::new("x", Format::IdTechEnhanced, aes.encryption(), Scope::Field).is_err());
     let swipe = frame(&Content::of([TRACK1, TRACK2, ""]));
     let tdes_raw = Payload::from_tracks(&KSN, &[&[0; 16]]).unwrap();
     for (payload, scheme, profile) in [
@@ -91,7 +95,10 @@ fn no_key_is_looked_up_for_a_configuration_that_contradicts_itself() {
         let prefix = KsnPrefix::new(scheme, &payload.ksn().as_bytes()[..4]).unwrap();
         devices.insert(prefix, Device { base_key: id("bdk"), profile });
         let decryptor = Decryptor::new(FakeStore::new(None, || ()), devices);
-        assert_eq!(decryptor.decrypt(payload).err(), Some(Error::ProfileMismatch(profile)));
+        assert_eq!(
+            decryptor.decrypt(payload).err(),
+            Some(Error::ProfileMismatch(profile, Candidates(payload.features())))
+        );
         assert!(decryptor.store().calls.borrow().is_empty());
     }
 }
@@ -280,6 +287,6 @@ fn the_longest_prefix_names_the_base_key() {
         // A raw track of the same devices is no frame.
         let track = encrypt(keys[key].1, &ksn, variant, cipher, &checked(TRACK2));
         let payload = Payload::from_tracks(&ksn, &[&track]).unwrap();
-        assert!(matches!(decryptor.decrypt(&payload), Err(Error::ProfileMismatch(_))));
+        assert!(matches!(decryptor.decrypt(&payload), Err(Error::ProfileMismatch(..))));
     }
 }

@@ -75,7 +75,7 @@ fn errors_show_no_card() {
         shows_nothing(&format!("{error:?} {error:#?} {error} {}", error.code()));
     }
     for clear in [PAN, TRACK1, TRACK2] {
-        for error in [Payload::parse(clear.as_bytes()).unwrap_err(), PayloadError::Unsupported(Unsupported::Original)] {
+        for error in [Payload::parse(clear.as_bytes()).unwrap_err(), PayloadError::Unsupported(Unsupported::Encoding)] {
             shows_nothing(&format!("{error:?} {error} {} {:?}", error.code(), Error::from(error)));
         }
         shows_nothing(&format!(

@@ -94,7 +94,7 @@ fn core(error: &Error) -> PyErr {
     match error {
         Error::Payload(PayloadError::ClearAccountData) => class::ClearAccountDataError::new_err(told),
         Error::Payload(_) => class::PayloadError::new_err(told),
-        Error::UnknownDevice(_) | Error::ProfileMismatch(_) => class::DeviceError::new_err(told),
+        Error::UnknownDevice(..) | Error::ProfileMismatch(..) => class::DeviceError::new_err(told),
         Error::Key(KeyError::Device { function, code }) => {
             class::KeyStoreError::new_err((told.0, told.1, *function, *code))
         }

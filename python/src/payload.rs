@@ -1,6 +1,6 @@
 //! `Payload`: what a device sent, parsed and checked, not decrypted.
 
-use p2pe_crypto::{Entry, Form, Format, tracks::from_hex};
+use p2pe_crypto::{Entry, Form, idtech::Frame, tracks::from_hex};
 use pyo3::{
     prelude::*,
     types::{PyAny, PyByteArray, PyBytes, PyString},
@@ -11,7 +11,8 @@ use crate::error::Failure;
 
 /// A device payload, every length, check and flag of it found right. It holds ciphertext, no card data.
 ///
-/// `frame` is an ID TECH enhanced frame: binary (`bytes` or `bytearray`), hex digits or keyboard form (or `str`).
+/// `frame` is what a device sent, of any format that is recognised by its first bytes: binary (`bytes` or `bytearray`),
+/// hex digits or keyboard form (or `str`).
 ///
 /// Raises `PayloadError`; `ClearAccountDataError` if a card number stands there unencrypted.
 #[pyclass(frozen, module = "p2pe_crypto")]
@@ -45,19 +46,21 @@ impl Payload {
         self.0.ksn().to_string()
     }
 
-    /// The layout, as the names of profiles begin: `idtech` or `track`.
+    /// The layout, as the names of profiles begin: `idtech`, `idtech-original`, `track` …
     #[getter]
     fn format(&self) -> &'static str {
-        match self.0.format() {
-            Format::IdTechEnhanced => "idtech",
-            Format::Track => "track",
-        }
+        self.0.format().name()
     }
 
     /// How a frame was received: `binary`, `hex` or `keyboard`; `None` for raw tracks.
     #[getter]
     fn form(&self) -> Option<&'static str> {
-        self.frame().map(|frame| match frame.form() {
+        let form = match &self.0 {
+            p2pe_crypto::Payload::IdTech(frame) => frame.form(),
+            p2pe_crypto::Payload::IdTechOriginal(frame) => frame.form(),
+            _ => return None,
+        };
+        Some(match form {
             Form::Binary => "binary",
             Form::Hex => "hex",
             Form::Keyboard => "keyboard",
@@ -67,13 +70,23 @@ impl Payload {
     /// `swiped` or `keyed`; `None` for raw tracks, which tell only when decrypted.
     #[getter]
     fn entry(&self) -> Option<&'static str> {
-        self.frame().map(|frame| entry_name(frame.entry()))
+        match &self.0 {
+            p2pe_crypto::Payload::IdTech(frame) => Some(entry_name(frame.entry())),
+            p2pe_crypto::Payload::IdTechOriginal(_) => Some(entry_name(Entry::Swiped)),
+            p2pe_crypto::Payload::IdTechKeyed(_) => Some(entry_name(Entry::Keyed)),
+            p2pe_crypto::Payload::IdTechXml(message) => Some(entry_name(message.entry())),
+            _ => None,
+        }
     }
 
     /// The device's serial number, 10 bytes, usually ASCII; `None` if it was not sent.
     #[getter]
     fn serial(&self) -> Option<&[u8]> {
-        self.frame()?.serial()
+        match &self.0 {
+            p2pe_crypto::Payload::IdTech(frame) => frame.serial(),
+            p2pe_crypto::Payload::IdTechXml(message) => message.serial(),
+            _ => None,
+        }
     }
 
     /// What was keyed in beside the card number, in clear: address and ZIP code; `None` if nothing was.
@@ -88,7 +101,7 @@ impl Payload {
 }
 
 impl Payload {
-    fn frame(&self) -> Option<&p2pe_crypto::idtech::Frame> {
+    fn frame(&self) -> Option<&Frame> {
         match &self.0 {
             p2pe_crypto::Payload::IdTech(frame) => Some(frame),
             _ => None,
@@ -101,6 +114,8 @@ pub(crate) fn entry_name(entry: Entry) -> &'static str {
     match entry {
         Entry::Swiped => "swiped",
         Entry::Keyed => "keyed",
+        Entry::Chip => "chip",
+        Entry::Contactless => "contactless",
     }
 }
 

@@ -1,7 +1,7 @@
 //! One test as a user meets it: a payload, its device and its base key, for demos and benches.
 
 use dukpt::{KeyId, KeyMaterial, KsnPrefix};
-use p2pe_crypto::{Device, Payload};
+use p2pe_crypto::{Device, Format, Payload, PayloadError};
 
 use crate::{
     VectorFile,
@@ -27,7 +27,7 @@ impl Example {
     pub fn find(files: &[VectorFile], id: &str) -> Option<Self> {
         let (file, test) = files.iter().find_map(|file| Some((file, file.tests.iter().find(|test| test.id == id)?)))?;
         let (payload, device) = match &test.case {
-            Case::Payload(case) => (Payload::parse(&frame(case)?).ok()?, case.device.as_ref()?),
+            Case::Payload(case) => (parse(case).ok()?.ok()?, case.right_device.as_ref().or(case.device.as_ref())?),
             Case::Track(case) => {
                 let tracks: Vec<&[u8]> = case.tracks.iter().map(|track| track.0.as_slice()).collect();
                 (Payload::from_tracks(&case.ksn.0, &tracks).ok()?, case.device.as_ref()?)
@@ -41,12 +41,15 @@ impl Example {
     }
 }
 
-/// The bytes as a device sent them.
-pub(crate) fn frame(case: &PayloadCase) -> Option<Vec<u8>> {
-    match case.encoding {
-        Encoding::Ascii => Some(case.payload.as_bytes().to_vec()),
-        Encoding::Hex => hex::decode(&case.payload).ok(),
-    }
+/// The payload as its device sent it; the outer error says what is wrong with the file.
+pub(crate) fn parse(case: &PayloadCase) -> Result<Result<Payload, PayloadError>, String> {
+    let bytes = match case.encoding {
+        Encoding::Ascii => case.payload.as_bytes().to_vec(),
+        Encoding::Hex => hex::decode(&case.payload).map_err(|_| "the payload is not hex")?,
+    };
+    let Some(name) = &case.format else { return Ok(Payload::parse(&bytes)) };
+    let format = Format::ALL.into_iter().find(|format| format.name() == name);
+    Ok(Payload::parse_as(format.ok_or_else(|| format!("no format {name}"))?, &bytes))
 }
 
 /// A device of the file as configuration; the error says what is wrong with it.

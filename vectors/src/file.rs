@@ -92,6 +92,11 @@ impl VectorFile {
             ("mac_check_value.json", include_bytes!("../data/mac_check_value.json")),
             ("terminal.json", include_bytes!("../data/terminal.json")),
             ("idtech_enhanced.json", include_bytes!("../data/idtech_enhanced.json")),
+            ("idtech_formats.json", include_bytes!("../data/idtech_formats.json")),
+            ("idtech_chip.json", include_bytes!("../data/idtech_chip.json")),
+            ("magtek.json", include_bytes!("../data/magtek.json")),
+            ("verifone.json", include_bytes!("../data/verifone.json")),
+            ("raw_tlv.json", include_bytes!("../data/raw_tlv.json")),
             ("raw_track.json", include_bytes!("../data/raw_track.json")),
             ("token.json", include_bytes!("../data/token.json")),
         ]
@@ -316,7 +321,7 @@ schema! {
     /// How a payload is written in the file.
     enum Encoding { Hex, Ascii }
     /// Where an invalid payload must be refused.
-    enum Stage { Parse, Decrypt }
+    enum Stage { Parse, Decrypt, Configuration }
 }
 
 schema! {
@@ -350,8 +355,9 @@ schema! {
     struct TokenCase { key: String, merchant: String, pan: String, token: Option<String> }
     /// A device frame.
     struct PayloadCase {
-        payload: String, encoding: Encoding, device: Option<DeviceEntry>, frame: Option<ExpectedFrame>,
-        card: Option<ExpectedCard>, stage: Option<Stage>,
+        payload: String, encoding: Encoding, format: Option<String>, device: Option<DeviceEntry>,
+        right_device: Option<DeviceEntry>, frame: Option<ExpectedFrame>, card: Option<ExpectedCard>,
+        stage: Option<Stage>,
     }
     /// Raw track ciphertext with its KSN.
     struct TrackCase {
@@ -361,12 +367,14 @@ schema! {
     struct DeviceEntry { base_key: String, ksn_prefix: Hex, profile: String }
     /// The fields of a frame before decryption.
     struct ExpectedFrame {
-        entry: String, ksn: Hex, serial: Option<String>, lengths: [usize; 3], masked: [Option<String>; 3],
-        ciphertext: [Option<Hex>; 3], extra: Option<String>,
+        format: Option<String>, entry: Option<String>, ksn: Hex, serial: Option<String>, lengths: Option<[usize; 3]>,
+        masked: Option<[Option<String>; 3]>, ciphertext: Option<[Option<Hex>; 3]>, extra: Option<String>,
+        fields: Option<Vec<Hex>>,
     }
     /// The card that must come out.
     struct ExpectedCard {
         pan: String, expiry: Option<String>, name: Option<String>, service_code: Option<String>,
         security_code: Option<String>, entry: String, luhn: bool, tracks: [Option<String>; 3],
+        jis2: Option<String>, session_id: Option<Hex>, emv: Option<Hex>,
     }
 }

@@ -2,7 +2,8 @@
 
 use dukpt::KeyStore;
 use p2pe_crypto::{
-    CardData, Decryptor, Devices, Entry, Error, MerchantId, Pan, Payload, PayloadError, Tokenizer, TrackNumber,
+    CardData, Decryptor, Devices, Entry, Error, Format, MerchantId, Pan, Payload, PayloadError, Tokenizer, TrackNumber,
+    idtech::Frame,
 };
 
 use crate::{
@@ -13,13 +14,20 @@ use crate::{
 };
 
 pub(crate) fn payload<S: KeyStore>(store: &S, case: &PayloadCase) -> Attempt {
-    let Some(bytes) = example::frame(case) else { return Attempt::Broken("the payload is not hex".into()) };
-    let payload = match Payload::parse(&bytes) {
-        Ok(payload) => payload,
-        Err(error) => return refused(error),
+    let payload = match example::parse(case) {
+        Ok(Ok(payload)) => payload,
+        Ok(Err(error)) => return refused(error),
+        Err(what) => return Attempt::Broken(what),
     };
     if let Some(what) = case.frame.as_ref().and_then(|expected| frame_difference(&payload, expected)) {
         return Attempt::Differs(what);
+    }
+    // A good payload under settings that are not its device's: the right ones must give the card.
+    if let Some(right) = &case.right_device {
+        match decrypt(store, &payload, Some(right), case.card.as_ref()) {
+            Attempt::AsExpected => return decrypt(store, &payload, case.device.as_ref(), None),
+            other => return other,
+        }
     }
     decrypt(store, &payload, case.device.as_ref(), case.card.as_ref())
 }
@@ -86,27 +94,45 @@ fn entry_name(entry: Entry) -> &'static str {
     match entry {
         Entry::Swiped => "swiped",
         Entry::Keyed => "keyed",
+        Entry::Chip => "chip",
+        Entry::Contactless => "contactless",
     }
 }
 
+/// Of any format: its name, KSN and ciphertexts. Of an ID TECH enhanced frame its own fields too.
 fn frame_difference(payload: &Payload, expected: &ExpectedFrame) -> Option<String> {
-    let Payload::IdTech(frame) = payload else { return Some("the format differs".into()) };
-    let same_text = |found: Option<&[u8]>, text: &Option<String>| found == text.as_deref().map(str::as_bytes);
-    let same_bytes = |found: Option<&[u8]>, bytes: &Option<Hex>| found == bytes.as_ref().map(|hex| &hex.0[..]);
+    let ciphertexts = || payload.encrypted().into_iter().map(|field| field.ciphertext);
+    let format = expected.format.as_deref().unwrap_or(Format::IdTechEnhanced.name());
+    let own = match payload {
+        Payload::IdTech(frame) => same_frame(frame, expected),
+        _ => expected.fields.is_some(),
+    };
     let fields = [
-        ("entry", entry_name(frame.entry()) == expected.entry),
-        ("KSN", frame.ksn().as_bytes() == expected.ksn.0),
-        ("serial number", same_text(frame.serial(), &expected.serial)),
-        ("lengths", frame.lengths() == expected.lengths),
-        ("masked copies", (0..3).all(|i| same_text(frame.masked(i), &expected.masked[i]))),
-        ("ciphertexts", (0..3).all(|i| same_bytes(frame.ciphertext(i), &expected.ciphertext[i]))),
-        ("extra data", same_text(frame.extra(), &expected.extra)),
+        ("format", payload.format().name() == format),
+        ("KSN", payload.ksn().as_bytes() == expected.ksn.0),
+        ("own fields", own),
+        (
+            "ciphertexts",
+            expected.fields.as_ref().is_none_or(|fields| ciphertexts().eq(fields.iter().map(|field| &field.0[..]))),
+        ),
     ];
-    fields.iter().find(|(_, same)| !same).map(|(field, _)| format!("the frame's {field} differs"))
+    fields.iter().find(|(_, same)| !same).map(|(field, _)| format!("the frame's {field}: not as expected"))
+}
+
+fn same_frame(frame: &Frame, expected: &ExpectedFrame) -> bool {
+    let text = |found: Option<&[u8]>, text: &Option<String>| found == text.as_deref().map(str::as_bytes);
+    let bytes = |found: Option<&[u8]>, bytes: &Option<Hex>| found == bytes.as_ref().map(|hex| &hex.0[..]);
+    Some(entry_name(frame.entry())) == expected.entry.as_deref()
+        && text(frame.serial(), &expected.serial)
+        && Some(frame.lengths()) == expected.lengths
+        && expected.masked.as_ref().is_some_and(|masked| (0..3).all(|i| text(frame.masked(i), &masked[i])))
+        && expected.ciphertext.as_ref().is_some_and(|c| (0..3).all(|i| bytes(frame.ciphertext(i), &c[i])))
+        && text(frame.extra(), &expected.extra)
 }
 
 fn card_difference(card: &CardData, expected: &ExpectedCard) -> Option<&'static str> {
     let track = |number| card.sensitive().track(number).map(|track| track.expose());
+    let jis2 = card.sensitive().jis2().map(|stripe| stripe.expose());
     let fields = [
         ("number", card.pan().expose() == expected.pan),
         ("expiry", card.expiry().map(|expiry| expiry.to_string()) == expected.expiry),
@@ -118,6 +144,9 @@ fn card_difference(card: &CardData, expected: &ExpectedCard) -> Option<&'static 
         ("track 1", track(TrackNumber::One) == expected.tracks[0].as_deref()),
         ("track 2", track(TrackNumber::Two) == expected.tracks[1].as_deref()),
         ("track 3", track(TrackNumber::Three) == expected.tracks[2].as_deref()),
+        ("chip data", card.emv().as_bytes() == expected.emv.as_ref().map_or(&[][..], |emv| &emv.0)),
+        ("session id", card.session_id().map(|id| &id[..]) == expected.session_id.as_ref().map(|hex| &hex.0[..])),
+        ("JIS II stripe", jis2 == expected.jis2.as_deref().map(str::as_bytes)),
     ];
     fields.iter().find(|(_, same)| !same).map(|(field, _)| *field)
 }

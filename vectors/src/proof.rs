@@ -23,6 +23,16 @@ pub(crate) fn check(test: &Test) -> Result<(), &'static str> {
             if valid != case.frame.is_some() {
                 return Err("a valid payload has its frame, an invalid one has none");
             }
+            if case.stage == Some(Stage::Configuration) {
+                let right = case.right_device.as_ref().ok_or("a wrong configuration stands beside the right one")?;
+                if valid || case.device.is_none() || example::population(right).is_err() {
+                    return Err("a wrong configuration is refused, and there is a right one");
+                }
+                return payload(true, case.right_device.as_ref(), case.card.as_ref(), None);
+            }
+            if case.right_device.is_some() {
+                return Err("only a wrong configuration stands beside the right one");
+            }
             payload(valid, case.device.as_ref(), case.card.as_ref(), case.stage)
         }
         Case::Track(case) => payload(valid, case.device.as_ref(), case.card.as_ref(), case.stage),

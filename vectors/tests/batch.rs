@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dukpt::{KeyId, KeyImport, KeyMaterial, KeyStore, KsnPrefix, Lifetime, MemoryStore};
-use p2pe_crypto::{CardData, Decryptor, Device, Devices, Error, Payload, TrackNumber};
+use p2pe_crypto::{CardData, Decryptor, Device, Devices, Error, Format, Payload, TrackNumber};
 use p2pe_vectors::{
     VectorFile,
     schema::{Case, DeviceEntry, Encoding},
@@ -29,7 +29,9 @@ fn payload(case: &Case) -> Option<(Payload, &DeviceEntry)> {
                 Encoding::Ascii => case.payload.clone().into_bytes(),
                 Encoding::Hex => hex::decode(&case.payload).ok()?,
             };
-            Some((Payload::parse(&bytes).ok()?, case.device.as_ref()?))
+            let format = case.format.as_ref().and_then(|name| Format::ALL.into_iter().find(|f| f.name() == name));
+            let payload = format.map_or_else(|| Payload::parse(&bytes), |format| Payload::parse_as(format, &bytes));
+            Some((payload.ok()?, case.right_device.as_ref().or(case.device.as_ref())?))
         }
         Case::Track(case) => {
             let tracks: Vec<&[u8]> = case.tracks.iter().map(|track| track.0.as_slice()).collect();

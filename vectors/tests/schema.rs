@@ -105,7 +105,7 @@ const INCONSISTENT: [Mutation; 2] = [
 ];
 
 /// What the schema refuses because such a test would prove less than it seems to.
-const PROVES_NOTHING: [Mutation; 7] = [
+const PROVES_NOTHING: [Mutation; 9] = [
     ("a valid payload without its card", |d| drop(d["tests"][0].as_object_mut().unwrap().remove("card"))),
     ("a valid payload without its frame", |d| drop(d["tests"][0].as_object_mut().unwrap().remove("frame"))),
     ("an invalid payload without its stage", |d| {
@@ -118,6 +118,16 @@ const PROVES_NOTHING: [Mutation; 7] = [
         d["tests"][0]["result"] = json!("invalid");
         d["tests"][0]["error"] = json!("decrypt_failed");
         d["tests"][0]["stage"] = json!("decrypt");
+    }),
+    ("a wrong configuration without the right one", |d| {
+        let test = d["tests"][0].as_object_mut().unwrap();
+        test.remove("frame");
+        test.insert("result".into(), json!("invalid"));
+        test.insert("error".into(), json!("decrypt_failed"));
+        test.insert("stage".into(), json!("configuration"));
+    }),
+    ("two configurations of a valid payload", |d| {
+        d["tests"][0]["right_device"] = d["tests"][0]["device"].clone();
     }),
     ("an empty list of tests", |d| d["tests"] = json!([])),
     ("a base key without its check value", |d| drop(d["keys"][0].as_object_mut().unwrap().remove("check_value"))),

@@ -322,12 +322,12 @@ fn every_expected_field_is_compared() {
         ("track 1", |c| c.card.as_mut().unwrap().tracks[0] = None),
         ("track 2", |c| c.card.as_mut().unwrap().tracks[1] = None),
         ("track 3", |c| c.card.as_mut().unwrap().tracks[2] = Some(";3?".into())),
-        ("frame entry", |c| c.frame.as_mut().unwrap().entry = "keyed".into()),
+        ("frame entry", |c| c.frame.as_mut().unwrap().entry = Some("keyed".into())),
         ("frame KSN", |c| c.frame.as_mut().unwrap().ksn.0[0] ^= 1),
         ("frame serial", |c| c.frame.as_mut().unwrap().serial = None),
-        ("frame lengths", |c| c.frame.as_mut().unwrap().lengths[2] = 1),
-        ("frame masked", |c| c.frame.as_mut().unwrap().masked[0] = None),
-        ("frame ciphertext", |c| c.frame.as_mut().unwrap().ciphertext[1] = None),
+        ("frame lengths", |c| c.frame.as_mut().unwrap().lengths.as_mut().unwrap()[2] = 1),
+        ("frame masked", |c| c.frame.as_mut().unwrap().masked.as_mut().unwrap()[0] = None),
+        ("frame ciphertext", |c| c.frame.as_mut().unwrap().ciphertext.as_mut().unwrap()[1] = None),
     ];
     for (what, change) in changes {
         let mut files = VectorFile::builtin().unwrap();

@@ -50,11 +50,7 @@ fn batch(rows: &mut Rows, bench: &Bench, store: &MemoryStore) {
 }
 
 fn ciphertext(payload: &Payload) -> Vec<u8> {
-    match payload {
-        Payload::IdTech(frame) => frame.ciphertext(1).expect("a keyed frame encrypts track 2").to_vec(),
-        Payload::Tracks(tracks) => tracks.encrypted().next().expect("a track").ciphertext.to_vec(),
-        _ => Vec::new(),
-    }
+    payload.encrypted().into_iter().next().expect("an encrypted field").ciphertext.to_vec()
 }
 
 fn tdes(base_key: &[u8; 16], ksn: &dukpt::tdes::Ksn, payload: &Payload) -> Vec<u8> {

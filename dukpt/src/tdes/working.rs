@@ -2,7 +2,7 @@
 
 use super::{InitialKey, Ksn, TransactionKey, keys};
 use crate::{
-    CheckMethod, CheckValue, KeyError, KsnError, MacError, MacFormat, Tag,
+    CheckMethod, CheckValue, KeyError, KsnError, MacAlgorithm, MacError, MacFormat, Tag,
     clear::ClearKey,
     secret::Secret,
     software::{self, Working},
@@ -83,6 +83,16 @@ impl TransactionKey {
     /// None: every TDES key has both.
     pub fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
         method.of(self.expose().into())
+    }
+
+    /// Verifies an HMAC-SHA-256 (32 bytes) under the transaction key itself, without any variant, in constant time. No
+    /// standard knows this use of the key; ID TECH readers authenticate their frames so.
+    ///
+    /// # Errors
+    /// [`MacError::Mismatch`].
+    pub fn verify_hmac_sha256(&self, data: &[u8], mac: &[u8]) -> Result<(), MacError> {
+        let format = MacFormat::new(MacAlgorithm::HmacSha256, 32).map_err(|_| KeyError::BadLength)?;
+        format.compare(ClearKey::Hmac(self.expose()).mac(format.algorithm(), data)?, mac)
     }
 
     pub(super) fn variant(&self, mask: Mask) -> Secret<16> {

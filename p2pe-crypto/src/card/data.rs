@@ -3,11 +3,9 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::{Pan, check_character::Charset, grammar, grammar::Fields};
-use crate::{EncryptedTrack, Error, masked};
+use super::{ChipData, Pan};
 
 /// How the card number got into the device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,16 +14,22 @@ pub enum Entry {
     Swiped,
     /// Keyed in.
     Keyed,
+    /// Read from a chip, by contact.
+    Chip,
+    /// Read over the air.
+    Contactless,
 }
 
 /// The card data of one payload. Everything is wiped on drop; `Debug` shows the masked number only.
 pub struct CardData {
-    entry: Entry,
-    pan: Pan,
-    expiry: Option<Expiry>,
-    name: Option<Zeroizing<String>>,
-    service_code: Option<ServiceCode>,
-    sensitive: SensitiveData,
+    pub(super) entry: Entry,
+    pub(super) pan: Pan,
+    pub(super) expiry: Option<Expiry>,
+    pub(super) name: Option<Zeroizing<String>>,
+    pub(super) service_code: Option<ServiceCode>,
+    pub(super) session_id: Option<[u8; 8]>,
+    pub(super) chip: ChipData,
+    pub(super) sensitive: SensitiveData,
 }
 
 impl CardData {
@@ -59,6 +63,19 @@ impl CardData {
         self.service_code
     }
 
+    /// The session number that the host gave to the device, if the device sent it along: what tells a repeated payload
+    /// from a new one is the host's to compare.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&[u8; 8]> {
+        self.session_id.as_ref()
+    }
+
+    /// Chip data that is not account data, as the device sent it: for the authorisation message.
+    #[must_use]
+    pub fn emv(&self) -> &ChipData {
+        &self.chip
+    }
+
     /// Tracks and security code: for the authorisation message only, never to be stored (PCI DSS v4, 3.3.1).
     #[must_use]
     pub fn sensitive(&self) -> &SensitiveData {
@@ -74,7 +91,7 @@ impl fmt::Debug for CardData {
 
 /// Expiry date as on the card: two digits of the year, two of the month (01 to 12).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Expiry([u8; 4]);
+pub struct Expiry(pub(super) [u8; 4]);
 
 impl Expiry {
     /// Year in the century, 0 to 99.
@@ -105,7 +122,7 @@ impl fmt::Debug for Expiry {
 
 /// Service code of the stripe, three digits (ISO/IEC 7813): interchange, authorisation, services.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ServiceCode([u8; 3]);
+pub struct ServiceCode(pub(super) [u8; 3]);
 
 /// Three digits.
 impl fmt::Display for ServiceCode {
@@ -119,8 +136,11 @@ impl fmt::Display for ServiceCode {
 #[derive(Default)]
 #[expect(missing_debug_implementations, reason = "holds tracks and a security code")]
 pub struct SensitiveData {
-    tracks: [Option<Track>; 3],
-    security_code: Option<SecurityCode>,
+    // Dropped first, and so wiped first.
+    pub(super) security_code: Option<SecurityCode>,
+    pub(super) tracks: [Option<Track>; 3],
+    pub(super) jis2: Option<JisStripe>,
+    pub(super) chip: ChipData,
 }
 
 impl SensitiveData {
@@ -128,6 +148,18 @@ impl SensitiveData {
     #[must_use]
     pub fn track(&self, number: TrackNumber) -> Option<&Track> {
         self.tracks[number.index()].as_ref()
+    }
+
+    /// The front stripe of a Japanese card, if the payload held it.
+    #[must_use]
+    pub fn jis2(&self) -> Option<&JisStripe> {
+        self.jis2.as_ref()
+    }
+
+    /// The track data of a chip, as the device sent it: track equivalents and discretionary data.
+    #[must_use]
+    pub fn emv(&self) -> &ChipData {
+        &self.chip
     }
 
     /// The security code that was keyed in.
@@ -149,7 +181,9 @@ pub enum TrackNumber {
 }
 
 impl TrackNumber {
-    fn index(self) -> usize {
+    pub(crate) const ALL: [Self; 3] = [Self::One, Self::Two, Self::Three];
+
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::One => 0,
             Self::Two => 1,
@@ -160,7 +194,7 @@ impl TrackNumber {
 
 /// The text of a track from start to end sentinel, without check character. Wiped on drop.
 #[expect(missing_debug_implementations, reason = "holds a whole track")]
-pub struct Track(Zeroizing<Vec<u8>>);
+pub struct Track(pub(super) Zeroizing<Vec<u8>>);
 
 impl Track {
     /// The characters in clear.
@@ -171,135 +205,27 @@ impl Track {
     }
 }
 
+/// The front stripe of a Japanese card (JIS X 6302-2, type II): the 69 characters between the sentinels, in 7 bits each.
+/// Which of them are the card number is not public; all of it is account data. Wiped on drop.
+#[expect(missing_debug_implementations, reason = "holds account data")]
+pub struct JisStripe(pub(super) Zeroizing<Vec<u8>>);
+
+impl JisStripe {
+    /// The 69 characters in clear.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Card security code, 3 or 4 digits. Wiped on drop.
 #[expect(missing_debug_implementations, reason = "is a security code")]
-pub struct SecurityCode(Zeroizing<Vec<u8>>);
+pub struct SecurityCode(pub(super) Zeroizing<Vec<u8>>);
 
 impl SecurityCode {
     /// The digits in clear.
     #[must_use]
     pub fn expose(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-/// Reads decrypted tracks one by one and puts the card together. Every failure is the one opaque error.
-#[derive(Default)]
-pub(crate) struct Reader {
-    entry: Option<Entry>,
-    pan: Option<Pan>,
-    expiry: Option<[u8; 4]>,
-    name: Option<Zeroizing<String>>,
-    service_code: Option<ServiceCode>,
-    sensitive: SensitiveData,
-}
-
-impl Reader {
-    /// Takes the clear text of a track whose number the payload tells.
-    pub(crate) fn track(
-        &mut self,
-        track: usize,
-        entry: Entry,
-        source: &EncryptedTrack<'_>,
-        clear: Zeroizing<Vec<u8>>,
-    ) -> Result<(), Error> {
-        let number = match track {
-            0 => TrackNumber::One,
-            1 => TrackNumber::Two,
-            _ => TrackNumber::Three,
-        };
-        let told = source.length.and_then(|length| clear.get(..length));
-        let agrees = match (number, source.masked, told) {
-            // Of track 3 no digits may be shown, and none are compared.
-            (TrackNumber::One | TrackNumber::Two, Some(masked), Some(text)) => masked::agrees(masked, text),
-            _ => true,
-        };
-        if !agrees {
-            return Err(Error::DecryptFailed);
-        }
-        self.read(number, entry, source.length, clear)
-    }
-
-    /// Takes the clear text of a track that only its start sentinel names.
-    pub(crate) fn unnamed(&mut self, clear: Zeroizing<Vec<u8>>) -> Result<(), Error> {
-        match clear.first() {
-            Some(b'%') => self.read(TrackNumber::One, Entry::Swiped, None, clear),
-            Some(b'+') => self.read(TrackNumber::Three, Entry::Swiped, None, clear),
-            _ => {
-                // Keyed data ends behind the expiry or has a `:` there; a track 2 has neither.
-                let keyed = grammar::text(&clear, None, Charset::Numeric).is_some_and(|t| grammar::keyed(t).is_some());
-                let entry = if keyed { Entry::Keyed } else { Entry::Swiped };
-                self.read(TrackNumber::Two, entry, None, clear)
-            }
-        }
-    }
-
-    fn read(
-        &mut self,
-        number: TrackNumber,
-        entry: Entry,
-        length: Option<usize>,
-        mut clear: Zeroizing<Vec<u8>>,
-    ) -> Result<(), Error> {
-        let charset = match number {
-            TrackNumber::One => Charset::Alphanumeric,
-            _ => Charset::Numeric,
-        };
-        let text = grammar::text(&clear, length, charset).ok_or(Error::DecryptFailed)?;
-        let fields = match (number, entry) {
-            (TrackNumber::One, _) => grammar::track1(text),
-            (TrackNumber::Two, Entry::Swiped) => grammar::track2(text),
-            (TrackNumber::Two, Entry::Keyed) => grammar::keyed(text),
-            (TrackNumber::Three, _) => grammar::track3(text).then(Fields::default),
-        };
-        let end = text.len();
-        self.take(entry, fields.ok_or(Error::DecryptFailed)?)?;
-        // What stands behind the text is check character and padding.
-        clear[end..].zeroize();
-        clear.truncate(end);
-        match self.sensitive.tracks[number.index()].replace(Track(clear)) {
-            Some(_) => Err(Error::DecryptFailed),
-            None => Ok(()),
-        }
-    }
-
-    /// Two tracks of one card tell the same number and expiry.
-    fn take(&mut self, entry: Entry, fields: Fields<'_>) -> Result<(), Error> {
-        if !fields.pan.is_empty() {
-            let pan = Pan::new(fields.pan).map_err(|_| Error::DecryptFailed)?;
-            if self.pan.as_ref().is_some_and(|other| !bool::from(other.ct_eq(&pan))) {
-                return Err(Error::DecryptFailed);
-            }
-            self.pan = Some(pan);
-            self.entry = Some(entry);
-        }
-        if let (Some(one), Some(other)) = (self.expiry, fields.expiry)
-            && one != other
-        {
-            return Err(Error::DecryptFailed);
-        }
-        self.expiry = self.expiry.or(fields.expiry);
-        self.service_code = self.service_code.or(fields.service_code.map(ServiceCode));
-        if let Some(name) = fields.name {
-            let name = core::str::from_utf8(name.trim_ascii_end()).map_err(|_| Error::DecryptFailed)?;
-            self.name = Some(Zeroizing::new(String::from(name)));
-        }
-        if let Some(code) = fields.security_code {
-            self.sensitive.security_code = Some(SecurityCode(Zeroizing::new(code.to_vec())));
-        }
-        Ok(())
-    }
-
-    /// The card, if a track told its number.
-    pub(crate) fn finish(self) -> Result<CardData, Error> {
-        let (Some(pan), Some(entry)) = (self.pan, self.entry) else { return Err(Error::DecryptFailed) };
-        Ok(CardData {
-            entry,
-            pan,
-            expiry: self.expiry.map(Expiry),
-            name: self.name,
-            service_code: self.service_code,
-            sensitive: self.sensitive,
-        })
     }
 }

@@ -12,26 +12,38 @@ pub(super) struct Fields<'t> {
     pub(super) security_code: Option<&'t [u8]>,
 }
 
+/// What the payload tells of the end of a track.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// The length: the text, and its check character.
+    Told(usize),
+    /// Nothing: the text, its check character unless it is left out, and padding.
+    Open,
+    /// The clear text is cut out of a longer one: the text and nothing else.
+    Bare,
+}
+
 /// Finds the end of a track: the text up to and with the end sentinel, if what stands behind it is right.
 ///
-/// Where the payload tells the clear `length`, that is the check character and nothing else: to take one that is missing
+/// Where the payload tells the clear length, that is the check character and nothing else: to take one that is missing
 /// would let a changed ciphertext through. Otherwise it is the check character, which may be left out, and padding:
 /// zeros, or anything shorter than a block.
-pub(super) fn text(clear: &[u8], length: Option<usize>, charset: Charset) -> Option<&[u8]> {
+pub(super) fn text(clear: &[u8], told: End, charset: Charset) -> Option<&[u8]> {
     // The end sentinel is legal nowhere else in a track.
     let end = clear.iter().position(|&byte| byte == b'?')? + 1;
     let (text, behind) = clear.split_at(end);
     let check = charset.check_character(text);
-    let checked = match length {
-        Some(length) => match clear.get(end..length)? {
+    let checked = match told {
+        End::Told(length) => match clear.get(end..length)? {
             [character] => *character == check,
             _ => false,
         },
-        None => match behind {
+        End::Open => match behind {
             [] => true,
             [0, ..] => is_padding(behind),
             [character, padding @ ..] => *character == check && is_padding(padding),
         },
+        End::Bare => behind.is_empty(),
     };
     // The start sentinel is checked by each grammar: `+` opens a track 3 but is outside its character set.
     (checked && text.iter().skip(1).all(|&byte| charset.holds(byte))).then_some(text)
@@ -62,6 +74,19 @@ pub(super) fn track2(text: &[u8]) -> Option<Fields<'_>> {
     Some(Fields { pan: account(pan)?, expiry, service_code, ..Fields::default() })
 }
 
+/// The same of a chip. A month that does not exist is no expiry here: other objects tell it then.
+pub(super) fn equivalent(text: &[u8]) -> Option<Fields<'_>> {
+    let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
+    let separator = inner.iter().position(|&byte| byte == b'=')?;
+    let (pan, rest) = (&inner[..separator], &inner[separator + 1..]);
+    let (year_month, behind) = rest.split_first_chunk::<4>()?;
+    let (service_code, _) = behind.split_first_chunk::<3>()?;
+    // A chip leaves nothing out.
+    let digits = rest.iter().all(u8::is_ascii_digit);
+    let fields = Fields { pan: account(pan)?, expiry: expiry(*year_month), ..Fields::default() };
+    digits.then_some(Fields { service_code: Some(*service_code), ..fields })
+}
+
 /// `; PAN = YYMM ?` or `; PAN = YYMM : security code ?`, as a keypad encrypts what was keyed in.
 pub(super) fn keyed(text: &[u8]) -> Option<Fields<'_>> {
     let inner = text.strip_prefix(b";")?.strip_suffix(b"?")?;
@@ -73,6 +98,19 @@ pub(super) fn keyed(text: &[u8]) -> Option<Fields<'_>> {
         [b':', digits @ ..] if matches!(digits.len(), 3 | 4) && digits.iter().all(u8::is_ascii_digit) => Some(digits),
         _ => return None,
     };
+    Some(Fields { pan: account(pan)?, expiry: Some(expiry(*year_month)?), security_code, ..Fields::default() })
+}
+
+/// `PAN = YYMM =` or `PAN = YYMM = security code`, with nothing around it.
+pub(super) fn keyed_bare(text: &[u8]) -> Option<Fields<'_>> {
+    let mut parts = text.split(|&byte| byte == b'=');
+    let (pan, year_month, code) = (parts.next()?, parts.next()?.first_chunk::<4>()?, parts.next()?);
+    let legal = matches!(code.len(), 0 | 3 | 4) && code.iter().all(u8::is_ascii_digit);
+    let security_code = Some(code).filter(|code| !code.is_empty());
+    // Nothing else: not even behind the expiry.
+    if !legal || text.len() != pan.len() + code.len() + 6 || parts.next().is_some() {
+        return None;
+    }
     Some(Fields { pan: account(pan)?, expiry: Some(expiry(*year_month)?), security_code, ..Fields::default() })
 }
 
@@ -107,7 +145,7 @@ fn expiry_and_service_code(rest: &[u8], separator: u8) -> Option<ExpiryAndServic
 }
 
 /// YYMM with a month that exists.
-fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
+pub(super) fn expiry(year_month: [u8; 4]) -> Option<[u8; 4]> {
     let month = &year_month[2..];
     (year_month.iter().all(u8::is_ascii_digit) && (b"01"..=b"12").contains(&month.first_chunk()?)).then_some(year_month)
 }

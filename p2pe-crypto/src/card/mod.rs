@@ -1,10 +1,18 @@
 //! What a payload turns into: the card's data, in wiped memory.
 
+mod brand;
 mod check_character;
 mod data;
+mod emv;
 mod grammar;
-mod pan;
+mod jis;
+pub(crate) mod packed;
+pub(crate) mod pan;
+mod reader;
+pub(crate) mod tags;
 
-pub(crate) use data::Reader;
-pub use data::{CardData, Entry, Expiry, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
-pub use pan::{Pan, PanError};
+pub use brand::Brand;
+pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use emv::ChipData;
+pub use pan::{Pan, PanError, Truncated};
+pub(crate) use reader::Reader;

@@ -6,6 +6,8 @@ use core::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
 
+use super::Brand;
+
 /// Primary account number (ISO/IEC 7812): 12 to 19 digits. Wiped on drop; shown only as BIN and last four.
 pub struct Pan {
     // On the heap at one address, so that moves leave no copies behind.
@@ -50,14 +52,62 @@ impl Pan {
         &self.expose()[self.length - 4..]
     }
 
+    /// The first `count` digits and the last four, with `*` between.
+    fn write_first(&self, count: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.expose()[..count])?;
+        (count..self.length - 4).try_for_each(|_| f.write_str("*"))?;
+        f.write_str(self.last_four())
+    }
+
     /// Whether the check digit is right (ISO/IEC 7812-1, Annex B). A fact, not a gate: house and test cards break it.
     #[must_use]
     pub fn luhn(&self) -> bool {
-        let sum: u32 = self.as_bytes().iter().rev().zip([1, 2].into_iter().cycle()).fold(0, |sum, (digit, weight)| {
-            let product = u32::from(digit - b'0') * weight;
-            sum + product / 10 + product % 10
-        });
-        sum.is_multiple_of(10)
+        luhn(self.as_bytes())
+    }
+
+    /// The scheme in whose range the number lies.
+    #[must_use]
+    pub fn brand(&self) -> Option<Brand> {
+        Brand::of(self)
+    }
+
+    /// What may be kept of the number when the rest is cut away for good: see [`Truncated`].
+    #[must_use]
+    pub fn truncated(&self) -> Truncated<'_> {
+        Truncated(self)
+    }
+}
+
+/// Whether the last of these ASCII digits is the check digit of the others.
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits.iter().rev().zip([1, 2].into_iter().cycle()).fold(0, |sum, (digit, weight)| {
+        let product = u32::from(digit & 0x0F) * weight;
+        sum + product / 10 + product % 10
+    });
+    sum.is_multiple_of(10)
+}
+
+/// Whether ASCII digits are a number that a scheme could have issued: range, length, and check digit where it has one.
+pub(crate) fn plausible(digits: &[u8]) -> bool {
+    let brand = Brand::of_digits(digits);
+    brand.is_some_and(|brand| luhn(digits) || !brand.luhn_always())
+}
+
+/// The longest form of a number that is truncated in the sense of PCI DSS v4, 3.5.1 (PCI SSC FAQ 1091), with `*` for each
+/// digit that is gone: the first eight and last four of a scheme's 16 digits and more, else the first six and last four.
+#[derive(Clone, Copy)]
+pub struct Truncated<'p>(&'p Pan);
+
+impl fmt::Display for Truncated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_first(Brand::kept(self.0.brand(), self.0.length), f)
+    }
+}
+
+impl fmt::Debug for Truncated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A log needs no more than other places that show a number.
+        write!(f, "Truncated({})", self.0)
     }
 }
 
@@ -76,9 +126,7 @@ impl Drop for Pan {
 /// BIN and last four with `*` between: `541333******4111` (PCI DSS v4, 3.4.1).
 impl fmt::Display for Pan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.bin())?;
-        (0..self.length - 10).try_for_each(|_| f.write_str("*"))?;
-        f.write_str(self.last_four())
+        self.write_first(6, f)
     }
 }
 

@@ -1,27 +1,54 @@
 //! The clear-account-data alarm: a card number must never reach us unencrypted.
 
-/// Whether an input of any layout holds a clear card number. It goes over what was received before anything is checked:
-/// a device that does not encrypt may send anything, and a damaged payload with a card number in it is still one.
-pub(super) fn sounds(input: &[u8]) -> bool {
+use super::PayloadError;
+use crate::card::pan::plausible;
+
+/// Refuses an input of any layout that holds a clear card number. It goes over what was received before anything is
+/// checked: a device that does not encrypt may send anything, and a damaged payload with a card number in it is still one.
+///
+/// Where devices mask `with_digits`, a number whose middle is zeros may be a masked one; decryption tells.
+pub(super) fn check(input: &[u8], with_digits: bool) -> Result<(), PayloadError> {
     // The header of a frame may be all digits, and run into what follows it.
     let header = match input {
         [0x02, ..] => 10,
         [b'0', b'2', ..] => 20,
         _ => 0,
     };
-    holds_account_number(input.get(header..).unwrap_or_default())
+    let behind = input.get(header..).unwrap_or_default();
+    if account_numbers(behind).any(|number| !(with_digits && may_be_masked(number))) {
+        return Err(PayloadError::ClearAccountData);
+    }
+    Ok(())
 }
 
-/// Whether a run of 12 or more digits stands directly in front of a field separator (`=` or `^`), as the account
-/// number of a track does. A masked number has no such run, and random bytes have one about once in 10^18 positions.
+/// Whether a run of 12 or more digits stands directly in front of a field separator.
 pub(super) fn holds_account_number(slot: &[u8]) -> bool {
-    let mut digits = 0;
-    for &byte in slot {
-        match byte {
-            b'0'..=b'9' => digits += 1,
-            b'=' | b'^' if digits >= 12 => return true,
-            _ => digits = 0,
-        }
+    account_numbers(slot).next().is_some()
+}
+
+/// Each run of 12 or more digits that stands directly in front of a field separator (`=` or `^`), as the account
+/// number of a track does. A masked number has no such run, and random bytes have one about once in 10^18 positions.
+fn account_numbers(slot: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let separators = slot.iter().enumerate().filter(|(_, byte)| matches!(byte, b'=' | b'^'));
+    separators.filter_map(|(end, _)| {
+        let before = &slot[..end];
+        let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        (digits >= 12).then(|| &before[end - digits..])
+    })
+}
+
+/// Whether a clear slot holds a card number, in front of a separator or not: a whole run of 12 to 19 digits that a scheme
+/// could have issued. A front stripe (JIS II) is account data wherever its digits stand.
+pub(super) fn in_slot(slot: &[u8]) -> bool {
+    let mut runs = slot.split(|byte| !byte.is_ascii_digit()).filter(|run| run.len() >= 12);
+    match slot {
+        [0x7F, ..] => runs.next().is_some(),
+        _ => runs.any(|run| run.len() <= 19 && plausible(run)),
     }
-    false
+}
+
+/// One digit may be another: some devices put it there to make the check digit right.
+fn may_be_masked(number: &[u8]) -> bool {
+    let middle = number.get(6..number.len() - 4).unwrap_or_default();
+    (12..=19).contains(&number.len()) && middle.iter().filter(|digit| **digit != b'0').count() <= 1
 }

@@ -1,14 +1,25 @@
 //! What a device sends: parsed and checked to the last byte, nothing decrypted yet.
 
 mod alarm;
-mod framing;
+mod crc;
+mod error;
+mod field;
+mod format;
+mod hex;
 pub mod idtech;
+pub mod magtek;
+pub mod neo;
+pub mod quick_chip;
+pub mod tlv;
 pub mod tracks;
+pub mod verifone;
 
-use dukpt::{Ksn, KsnError};
+use dukpt::Ksn;
 
-use crate::Format;
-pub use framing::Form;
+use crate::Entry;
+pub use error::{PayloadError, Unsupported};
+pub use field::{EncryptedField, Fields, Holds, Mac};
+pub use format::{Features, Format, Formats, Scope};
 
 /// A device payload whose every length, check and flag was found right.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,20 +27,87 @@ pub use framing::Form;
 pub enum Payload {
     /// ID TECH enhanced frame, swiped or keyed.
     IdTech(idtech::Frame),
-    /// Track ciphertext with its KSN beside it.
+    /// ID TECH original frame, swiped.
+    IdTechOriginal(idtech::OriginalFrame),
+    /// ID TECH original frame, keyed.
+    IdTechKeyed(idtech::KeyedFrame),
+    /// ID TECH XML message.
+    IdTechXml(idtech::XmlMessage),
+    /// ID TECH NEO and ViVOpay answer.
+    Neo(neo::Reply),
+    /// ID TECH Augusta's Quick Chip answer.
+    QuickChip(quick_chip::QuickChip),
+    /// MagTek stream.
+    MagTek(magtek::Stream),
+    /// MagTek USB-HID report.
+    MagTekReport(magtek::Report),
+    /// MagTek TLV.
+    MagTekTlv(magtek::Message),
+    /// Verifone VSD.
+    Verifone(verifone::Vsd),
+    /// Ciphertext with its KSN beside it.
     Tracks(tracks::Tracks),
 }
 
+/// What each format tells of itself.
+pub(crate) trait Content {
+    /// The key serial number of the transaction.
+    fn ksn(&self) -> &Ksn;
+    /// What the decryptor compares with the device's profile.
+    fn features(&self) -> Features;
+    /// The CBC runs; at most [`Fields::MOST`].
+    fn encrypted(&self) -> Fields<'_>;
+    /// The message authentication code, if there is one.
+    fn mac(&self) -> Option<Mac<'_>> {
+        None
+    }
+    /// The chip data that stands beside the ciphertext, and its ciphertext too.
+    fn chip(&self) -> Option<tlv::Objects<'_>> {
+        None
+    }
+    /// How the device says that it read a chip.
+    fn entry(&self) -> Option<Entry> {
+        None
+    }
+}
+
 impl Payload {
-    /// Parses an ID TECH enhanced frame: binary, as hex digits, or as typed by a USB keyboard device.
+    /// Parses what a device sent, of any format that is recognised by its first bytes: as it came, or as hex digits.
     ///
     /// # Errors
-    /// [`PayloadError`]; in particular [`PayloadError::ClearAccountData`] when a card number stands there unencrypted.
+    /// [`PayloadError`]; in particular [`PayloadError::ClearAccountData`] when a card number stands there unencrypted, and
+    /// [`PayloadError::Ambiguous`] when more than one format begins like this: then [`Payload::parse_as`] decides.
     pub fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
-        idtech::Frame::parse(bytes).map(Self::IdTech)
+        match Self::detect(bytes)? {
+            Some(format) => Self::parse_as(format, bytes),
+            None => Self::parse_hex(bytes),
+        }
     }
 
-    /// Takes track ciphertext, each track its own CBC run, with the KSN beside it (10 or 12 bytes).
+    /// Parses what a device sent in this format.
+    ///
+    /// # Errors
+    /// [`PayloadError`]; [`PayloadError::MissingKsn`] for the formats that have their KSN beside them: see
+    /// [`Payload::from_tracks`].
+    pub fn parse_as(format: Format, bytes: &[u8]) -> Result<Self, PayloadError> {
+        alarm::check(bytes, format.masks_with_digits())?;
+        match format {
+            Format::IdTechEnhanced => idtech::Frame::parse(bytes).map(Self::IdTech),
+            Format::IdTechOriginal => idtech::OriginalFrame::parse(bytes).map(Self::IdTechOriginal),
+            Format::IdTechKeyed => idtech::KeyedFrame::parse(bytes).map(Self::IdTechKeyed),
+            Format::IdTechXml => idtech::XmlMessage::parse(bytes).map(Self::IdTechXml),
+            Format::Neo => neo::Reply::parse(bytes).map(Self::Neo),
+            Format::QuickChip => quick_chip::QuickChip::parse(bytes).map(Self::QuickChip),
+            Format::MagTek => magtek::Stream::parse(bytes).map(Self::MagTek),
+            Format::MagTekReport => magtek::Report::parse(bytes).map(Self::MagTekReport),
+            Format::MagTekTlv => magtek::Message::parse(bytes).map(Self::MagTekTlv),
+            Format::Verifone => verifone::Vsd::parse(bytes).map(Self::Verifone),
+            Format::Track | Format::Tlv | Format::PackedTrack2 => Err(PayloadError::MissingKsn),
+        }
+    }
+
+    /// Takes ciphertext, each its own CBC run, with the KSN beside it (10 or 12 bytes). What it holds is told by the
+    /// device's profile.
     ///
     /// # Errors
     /// [`PayloadError::CiphertextLength`], [`PayloadError::Ksn`]; [`PayloadError::ClearAccountData`] when what is called
@@ -38,160 +116,83 @@ impl Payload {
         tracks::Tracks::new(ksn, ciphertexts).map(Self::Tracks)
     }
 
+    /// The one format that begins like these bytes.
+    fn detect(bytes: &[u8]) -> Result<Option<Format>, PayloadError> {
+        let recognising = Formats::recognising(bytes);
+        let mut formats = recognising.iter();
+        match (formats.next(), formats.next()) {
+            (one, None) => Ok(one),
+            (_, Some(_)) => {
+                alarm::check(bytes, false)?;
+                Err(PayloadError::Ambiguous(recognising))
+            }
+        }
+    }
+
+    /// Binary formats that somebody wrote as hex digits. ID TECH frames have that form of their own, and what begins
+    /// like no format is told so by them.
+    fn parse_hex(digits: &[u8]) -> Result<Self, PayloadError> {
+        alarm::check(digits, false)?;
+        if let Ok(bytes) = hex::decode(digits.trim_ascii())
+            && let Some(format) = Self::detect(&bytes)?
+        {
+            return Self::parse_as(format, &bytes);
+        }
+        Self::parse_as(Format::IdTechEnhanced, digits)
+    }
+
+    pub(crate) fn content(&self) -> &dyn Content {
+        match self {
+            Self::IdTech(frame) => frame,
+            Self::IdTechOriginal(frame) => frame,
+            Self::IdTechKeyed(frame) => frame,
+            Self::IdTechXml(message) => message,
+            Self::Neo(reply) => reply,
+            Self::QuickChip(answer) => answer,
+            Self::MagTek(stream) => stream,
+            Self::MagTekReport(report) => report,
+            Self::MagTekTlv(message) => message,
+            Self::Verifone(vsd) => vsd,
+            Self::Tracks(tracks) => tracks,
+        }
+    }
+
     /// The layout.
     #[must_use]
     pub fn format(&self) -> Format {
-        match self {
-            Self::IdTech(_) => Format::IdTechEnhanced,
-            Self::Tracks(_) => Format::Track,
-        }
+        self.features().format
     }
 
     /// The key serial number of the transaction.
     #[must_use]
     pub fn ksn(&self) -> &Ksn {
-        match self {
-            Self::IdTech(frame) => frame.ksn(),
-            Self::Tracks(tracks) => tracks.ksn(),
-        }
+        self.content().ksn()
     }
-}
 
-/// One encrypted track: one CBC run with a zero IV.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[expect(missing_debug_implementations, reason = "may carry parts of a card number")]
-pub struct EncryptedTrack<'p> {
-    /// Whole cipher blocks.
-    pub ciphertext: &'p [u8],
-    /// Length of the clear text in bytes, where the payload tells it.
-    pub length: Option<usize>,
-    /// The masked copy, as long as the clear text.
-    pub masked: Option<&'p [u8]>,
-}
-
-/// Why bytes are not a payload that can be taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PayloadError {
-    /// The end is missing: read on, or ask for it again.
-    #[error("the frame is cut off")]
-    Truncated,
-    /// The length field claims more than the frame that it stands in.
-    #[error("the length field is larger than the frame")]
-    LengthExceedsInput,
-    /// Something follows the end of the frame.
-    #[error("bytes follow the end of the frame")]
-    TrailingBytes,
-    /// Does not begin like a frame.
-    #[error("the frame does not begin with STX (02)")]
-    StxMissing,
-    /// The first typed character got lost; with a `0` in front the frame is right.
-    #[error("the first character of the frame, 0, got lost: put it back in front")]
-    MissingStxNibble,
-    /// Does not end like a frame.
-    #[error("the frame does not end with ETX (03) where its length says")]
-    EtxMissing,
-    /// The longitudinal check is wrong.
-    #[error("the frame's LRC is wrong")]
-    LrcMismatch,
-    /// The sum is wrong.
-    #[error("the frame's checksum is wrong")]
-    ChecksumMismatch,
-    /// Hex digits that do not pair up.
-    #[error("an odd number of hex digits: a character got lost")]
-    OddHexLength,
-    /// Something else than a hex digit where one is due.
-    #[error("a character that is not a hex digit")]
-    NotHex,
-    /// The tracks run past the counted data: a length byte is damaged.
-    #[error("the track lengths run past the frame")]
-    FieldOverrun,
-    /// The fields that the flags announce do not add up to the counted data.
-    #[error("the announced fields do not add up to the frame's length")]
-    FieldLayoutResidue,
-    /// Encrypted tracks without a KSN.
-    #[error("the frame carries encrypted data but no KSN")]
-    MissingKsn,
-    /// The KSN names no transaction key.
-    #[error(transparent)]
-    Ksn(#[from] KsnError),
-    /// **Alarm.** A card number stands in the payload unencrypted: the device is not in encrypting mode or was tampered
-    /// with. Keep nothing of the payload.
-    #[error("ALARM: clear account data in the payload; take the device out of service and wipe the payload")]
-    ClearAccountData,
-    /// Nothing is encrypted.
-    #[error("the payload holds no encrypted track")]
-    NotEncrypted,
-    /// A track's ciphertext is empty, not whole blocks or too long.
-    #[error("a track's ciphertext is 1 to 32 whole blocks of 8 (TDES) or 16 (AES) bytes, up to three tracks")]
-    CiphertextLength,
-    /// A real frame that is not handled; it names the feature.
-    #[error("the payload uses {0}, which is not supported")]
-    Unsupported(Unsupported),
-}
-
-/// Features of device frames that are refused by name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unsupported {
-    /// A message authentication code block.
-    #[error("a MAC block")]
-    Mac,
-    /// A JIS X 6302-2 type II stripe.
-    #[error("a JIS II stripe")]
-    Jis,
-    /// A driving licence, not a payment card.
-    #[error("an AAMVA card")]
-    Aamva,
-    /// TransArmor encryption.
-    #[error("TransArmor encryption")]
-    TransArmor,
-    /// The older frame layout without field bytes.
-    #[error("the original (not enhanced) frame layout")]
-    Original,
-    /// Another card encoding.
-    #[error("a card encoding that is no payment card's")]
-    Encoding,
-    /// A fixed key instead of DUKPT.
-    #[error("a fixed key instead of DUKPT")]
-    FixedKey,
-    /// The AES-encrypted session id of security level 4, whose length is not documented.
-    #[error("an AES-encrypted session id")]
-    SessionId,
-}
-
-impl PayloadError {
-    /// A stable name of the variant, for reports and logs.
+    /// What it tells of how it was encrypted.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn features(&self) -> Features {
+        self.content().features()
+    }
+
+    /// The CBC runs, in the order in which they are read. Raw ciphertext holds what its device's profile says; here it
+    /// is taken for tracks.
+    #[must_use]
+    pub fn encrypted(&self) -> Fields<'_> {
+        self.content().encrypted()
+    }
+
+    /// The message authentication code, if it carries one.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac<'_>> {
+        self.content().mac()
+    }
+
+    /// The CBC runs as a profile of this format has them.
+    pub(crate) fn encrypted_as(&self, format: Format) -> Fields<'_> {
         match self {
-            Self::Truncated => "truncated",
-            Self::LengthExceedsInput => "length_exceeds_input",
-            Self::TrailingBytes => "trailing_bytes",
-            Self::StxMissing => "stx_missing",
-            Self::MissingStxNibble => "missing_stx_nibble",
-            Self::EtxMissing => "etx_missing",
-            Self::LrcMismatch => "lrc_mismatch",
-            Self::ChecksumMismatch => "checksum_mismatch",
-            Self::OddHexLength => "odd_hex_length",
-            Self::NotHex => "not_hex",
-            Self::FieldOverrun => "field_overrun",
-            Self::FieldLayoutResidue => "field_layout_residue",
-            Self::MissingKsn => "missing_ksn",
-            Self::Ksn(error) => error.code(),
-            Self::ClearAccountData => "clear_account_data",
-            Self::NotEncrypted => "not_encrypted",
-            Self::CiphertextLength => "ciphertext_length",
-            Self::Unsupported(feature) => match feature {
-                Unsupported::Mac => "unsupported_mac",
-                Unsupported::Jis => "unsupported_jis",
-                Unsupported::Aamva => "unsupported_aamva",
-                Unsupported::TransArmor => "unsupported_transarmor",
-                Unsupported::Original => "unsupported_original",
-                Unsupported::Encoding => "unsupported_encoding",
-                Unsupported::FixedKey => "unsupported_fixed_key",
-                Unsupported::SessionId => "unsupported_session_id",
-            },
+            Self::Tracks(tracks) => tracks.holding(format),
+            _ => self.encrypted(),
         }
     }
 }

@@ -1,15 +1,14 @@
-//! Raw track ciphertext with its KSN beside it: what AES-DUKPT devices reach a gateway as.
+//! Ciphertext with its KSN beside it: what AES-DUKPT devices reach a gateway as, and what many gateways' JSON carries.
 
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use dukpt::{Ksn, Scheme};
-
 use zeroize::Zeroizing;
 
-use super::{EncryptedTrack, PayloadError, alarm, framing};
+use super::{Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, alarm, hex};
 
-/// Up to three tracks, each its own CBC run, and one KSN.
+/// Up to three ciphertexts, each its own CBC run, and one KSN.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tracks {
     ksn: Ksn,
@@ -41,9 +40,33 @@ impl Tracks {
         &self.ksn
     }
 
-    /// The encrypted tracks, in the order given.
-    pub fn encrypted(&self) -> impl Iterator<Item = EncryptedTrack<'_>> {
-        self.ciphertexts.iter().map(|ciphertext| EncryptedTrack { ciphertext, length: None, masked: None })
+    /// The ciphertexts, in the order given.
+    pub fn ciphertexts(&self) -> impl Iterator<Item = &[u8]> {
+        self.ciphertexts.iter().map(|ciphertext| &**ciphertext)
+    }
+
+    /// The runs with what the profile's format says of their clear text.
+    pub(super) fn holding(&self, format: Format) -> Fields<'_> {
+        let holds = match format {
+            Format::Tlv => Holds::TlvString { pad: None, masked: None },
+            Format::PackedTrack2 => Holds::PackedTrack2,
+            _ => Holds::Track { number: None, length: None, masked: None },
+        };
+        self.ciphertexts().map(|ciphertext| EncryptedField::new(ciphertext, holds)).collect()
+    }
+}
+
+impl Content for Tracks {
+    fn ksn(&self) -> &Ksn {
+        &self.ksn
+    }
+
+    fn features(&self) -> Features {
+        Features { format: Format::Track, scheme: self.ksn.scheme(), cipher: None, scope: Scope::Field, mac: false }
+    }
+
+    fn encrypted(&self) -> Fields<'_> {
+        self.holding(Format::Track)
     }
 }
 
@@ -55,7 +78,7 @@ pub fn from_hex(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
     if alarm::holds_account_number(digits) {
         return Err(PayloadError::ClearAccountData);
     }
-    framing::from_hex(digits)
+    hex::decode(digits)
 }
 
 impl fmt::Debug for Tracks {

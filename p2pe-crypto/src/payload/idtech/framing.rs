@@ -3,12 +3,14 @@
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
-use super::{PayloadError, alarm};
+use super::super::{Format, PayloadError, alarm, hex};
 
 const STX: u8 = 0x02;
 const ETX: u8 = 0x03;
 /// Bytes in front of the data: STX and the length.
 const HEAD: usize = 3;
+/// Card encode type, track status and three track lengths: what the data of every layout begins with.
+const HEADER: usize = 5;
 /// Bytes behind the data: LRC, checksum and ETX.
 const TAIL: usize = 3;
 
@@ -24,24 +26,44 @@ pub enum Form {
     Keyboard,
 }
 
-/// The counted data of a frame, as it stands in its form: bytes, or typed characters.
-pub(super) struct Data {
-    pub(super) form: Form,
-    /// Wiped on drop: a device that is not in encrypting mode sends a card number in here.
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+/// The counted data of a frame in its form. Wiped on drop: a device that is not in encrypting mode sends a card number
+/// in here.
+pub(super) enum Data<'i> {
+    Binary(&'i [u8]),
+    Hex(Zeroizing<Vec<u8>>),
+    /// The typed characters.
+    Keyboard(&'i [u8]),
 }
 
 /// Opens the envelope and checks all of it.
-pub(super) fn open(input: &[u8]) -> Result<Data, PayloadError> {
-    // The alarm goes before every refusal.
-    if alarm::sounds(input) {
-        return Err(PayloadError::ClearAccountData);
-    }
+pub(super) fn open(input: &[u8]) -> Result<Data<'_>, PayloadError> {
     match input.first() {
         None => Err(PayloadError::StxMissing),
-        Some(&STX) => binary(input).map(|data| Data { form: Form::Binary, bytes: Zeroizing::new(data.to_vec()) }),
+        Some(&STX) => binary(input).map(Data::Binary),
         Some(_) => text(input.trim_ascii()),
     }
+}
+
+/// Which of the layouts in this envelope the bytes begin like. What is too short to tell is taken for the usual one.
+pub(crate) fn format(input: &[u8]) -> Option<Format> {
+    let head = match input {
+        [STX, _, _, head @ ..] => head.first_chunk::<HEADER>().copied(),
+        [STX, ..] => None,
+        _ => match input.trim_ascii() {
+            [b'0', b'2', rest @ ..] => {
+                rest.get(2 * 2..2 * (2 + HEADER)).and_then(|digits| hex::decode_array(digits).ok())
+            }
+            // Its first digit got lost.
+            [b'2', ..] => None,
+            _ => return None,
+        },
+    };
+    Some(match head {
+        // No track has a length: keyed. The number is that of a JIS II stripe too.
+        Some([0x85, _, 0, 0, 0]) => Format::IdTechKeyed,
+        Some([0x00..=0x7F, ..]) => Format::IdTechOriginal,
+        _ => Format::IdTechEnhanced,
+    })
 }
 
 /// Closes the envelope around counted data: bytes, or typed characters for the keyboard form.
@@ -51,8 +73,8 @@ pub(super) fn close(data: &[u8], form: Form) -> Vec<u8> {
     let (lrc, sum) = checks(data);
     match form {
         Form::Binary => [&[STX], &length[..], data, &[lrc, sum, ETX]].concat(),
-        Form::Hex => to_hex(&close(data, Form::Binary)),
-        Form::Keyboard => [&to_hex(&[STX]), &to_hex(&length), data, &to_hex(&[lrc, sum, ETX])].concat(),
+        Form::Hex => hex::encode(&close(data, Form::Binary)),
+        Form::Keyboard => [&hex::encode(&[STX]), &hex::encode(&length), data, &hex::encode(&[lrc, sum, ETX])].concat(),
     }
 }
 
@@ -74,7 +96,7 @@ fn binary(input: &[u8]) -> Result<&[u8], PayloadError> {
     Ok(data)
 }
 
-fn text(input: &[u8]) -> Result<Data, PayloadError> {
+fn text(input: &[u8]) -> Result<Data<'_>, PayloadError> {
     if !input.starts_with(b"02") {
         return Err(if lost_its_first_digit(input) {
             PayloadError::MissingStxNibble
@@ -83,7 +105,7 @@ fn text(input: &[u8]) -> Result<Data, PayloadError> {
         });
     }
     let length = match input.get(2..6) {
-        Some(digits) => <[u8; 2]>::try_from(&from_hex(digits)?[..]).map_err(|_| PayloadError::Truncated)?,
+        Some(digits) => hex::decode_array(digits)?,
         None => return Err(PayloadError::Truncated),
     };
     let length = usize::from(u16::from_le_bytes(length));
@@ -91,11 +113,12 @@ fn text(input: &[u8]) -> Result<Data, PayloadError> {
     // The two text forms of a frame never have the same length, so the length field tells them apart; where it is
     // damaged, a character that is no hex digit does.
     if input.len() != length + 2 * (HEAD + TAIL) && (is_hex || input.len() == 2 * (length + HEAD + TAIL)) {
-        let bytes = from_hex(input)?;
-        if alarm::sounds(&bytes) {
-            return Err(PayloadError::ClearAccountData);
-        }
-        return Ok(Data { form: Form::Hex, bytes: Zeroizing::new(binary(&bytes)?.to_vec()) });
+        let mut bytes = hex::decode(input)?;
+        alarm::check(&bytes, false)?;
+        let length = binary(&bytes)?.len();
+        bytes.drain(..HEAD);
+        bytes.truncate(length);
+        return Ok(Data::Hex(bytes));
     }
     let rest = &input[2 * HEAD..];
     let Some((data, rest)) = rest.split_at_checked(length).filter(|(_, rest)| rest.len() >= 2 * TAIL) else {
@@ -106,7 +129,7 @@ fn text(input: &[u8]) -> Result<Data, PayloadError> {
     if !trailing.is_empty() {
         return Err(PayloadError::TrailingBytes);
     }
-    Ok(Data { form: Form::Keyboard, bytes: Zeroizing::new(data.to_vec()) })
+    Ok(Data::Keyboard(data))
 }
 
 /// A keyboard wedge, or software behind it, drops the first `0` now and then.
@@ -144,34 +167,10 @@ fn check_tail(data: &[u8], [lrc, sum, etx]: [u8; TAIL]) -> Result<(), PayloadErr
 }
 
 fn typed_tail(tail: &[u8]) -> Result<[u8; TAIL], PayloadError> {
-    from_hex(tail)?[..].try_into().map_err(|_| PayloadError::EtxMissing)
+    hex::decode_array(tail)
 }
 
 /// LRC (exclusive-or) and checksum (sum modulo 256).
 fn checks(data: &[u8]) -> (u8, u8) {
     data.iter().fold((0, 0), |(lrc, sum), byte| (lrc ^ byte, byte.wrapping_add(sum)))
-}
-
-/// Reads hex digits of either case.
-pub(super) fn from_hex(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'A'..=b'F' => Ok(digit - b'A' + 10),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(PayloadError::NotHex),
-    };
-    if !digits.len().is_multiple_of(2) {
-        return Err(PayloadError::OddHexLength);
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
-    for pair in digits.chunks_exact(2) {
-        bytes.push(nibble(pair[0])? << 4 | nibble(pair[1])?);
-    }
-    Ok(bytes)
-}
-
-/// Writes upper-case hex digits, as devices do.
-pub(super) fn to_hex(bytes: &[u8]) -> Vec<u8> {
-    let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0F)]).collect()
 }

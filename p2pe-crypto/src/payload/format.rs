@@ -1,0 +1,194 @@
+//! The layouts that devices send, and how each is recognised.
+
+use core::fmt;
+
+use dukpt::{Scheme, tdes::Cipher};
+
+use super::{idtech::framing, magtek, neo::Reply, quick_chip::QuickChip, verifone::Vsd};
+
+/// The layout of what a device sends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Format {
+    /// ID TECH enhanced frame, swiped or keyed.
+    IdTechEnhanced,
+    /// ID TECH original frame, swiped.
+    IdTechOriginal,
+    /// ID TECH original frame, keyed. No device capture confirms it.
+    IdTechKeyed,
+    /// ID TECH XML message.
+    IdTechXml,
+    /// ID TECH NEO and ViVOpay answer: chip data, or a swipe, in flagged TLV.
+    Neo,
+    /// ID TECH Augusta's Quick Chip answer: TLV whose ciphertext is not flagged.
+    QuickChip,
+    /// MagTek stream of a swipe, fields between `|`.
+    MagTek,
+    /// MagTek USB-HID report of a swipe, 856 bytes.
+    MagTekReport,
+    /// MagTek TLV with one ciphertext, in tag `DFDF59`.
+    MagTekTlv,
+    /// Verifone VSD.
+    Verifone,
+    /// Ciphertext with its KSN beside it: a track in each run.
+    Track,
+    /// Ciphertext with its KSN beside it: a string of TLV objects in each run.
+    Tlv,
+    /// Ciphertext with its KSN beside it: a track 2 in nibbles in each run.
+    PackedTrack2,
+}
+
+impl Format {
+    /// Every layout.
+    pub const ALL: [Self; 13] = [
+        Self::IdTechEnhanced,
+        Self::IdTechOriginal,
+        Self::IdTechKeyed,
+        Self::IdTechXml,
+        Self::Neo,
+        Self::QuickChip,
+        Self::MagTek,
+        Self::MagTekReport,
+        Self::MagTekTlv,
+        Self::Verifone,
+        Self::Track,
+        Self::Tlv,
+        Self::PackedTrack2,
+    ];
+
+    /// A stable name, as settings have it. Profiles of the layout begin with it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IdTechEnhanced => "idtech",
+            Self::IdTechOriginal => "idtech-original",
+            Self::IdTechKeyed => "idtech-keyed-original",
+            Self::IdTechXml => "idtech-xml",
+            Self::Neo => "neo",
+            Self::QuickChip => "quick-chip",
+            Self::MagTek => "magtek",
+            Self::MagTekReport => "magtek-report",
+            Self::MagTekTlv => "magtek-tlv",
+            Self::Verifone => "verifone-vsd",
+            Self::Track => "track",
+            Self::Tlv => "tlv",
+            Self::PackedTrack2 => "packed-track2",
+        }
+    }
+
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::IdTechEnhanced => "ID TECH enhanced frame",
+            Self::IdTechOriginal => "ID TECH original frame, swiped",
+            Self::IdTechKeyed => "ID TECH original frame, keyed",
+            Self::IdTechXml => "ID TECH XML message",
+            Self::Neo => "ID TECH NEO or ViVOpay answer",
+            Self::QuickChip => "ID TECH Quick Chip answer",
+            Self::MagTek => "MagTek stream",
+            Self::MagTekReport => "MagTek USB-HID report",
+            Self::MagTekTlv => "MagTek TLV",
+            Self::Verifone => "Verifone VSD",
+            Self::Track => "raw track ciphertext",
+            Self::Tlv => "raw ciphertext of TLV objects",
+            Self::PackedTrack2 => "raw ciphertext of a packed track 2",
+        }
+    }
+
+    /// Whether the ciphertext comes with its KSN beside it, so that nothing but the profile tells what it holds.
+    #[must_use]
+    pub fn is_raw(self) -> bool {
+        matches!(self, Self::Track | Self::Tlv | Self::PackedTrack2)
+    }
+
+    /// Whether the layout has room for the 12-byte KSN of AES DUKPT.
+    pub(crate) fn takes_aes_dukpt(self) -> bool {
+        self.is_raw()
+    }
+
+    /// Whether devices of this layout mask with a digit, so that a masked card number may look like a clear one and only
+    /// the decrypted one tells.
+    pub(crate) fn masks_with_digits(self) -> bool {
+        matches!(self, Self::MagTek | Self::MagTekReport | Self::MagTekTlv)
+    }
+
+    /// Whether the bytes begin as this layout does. One layout at most should say so of any bytes.
+    pub(super) fn recognises(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => framing::format(bytes) == Some(self),
+            Self::IdTechXml => bytes.trim_ascii_start().starts_with(b"<DvcMsg"),
+            Self::Neo => Reply::begins(bytes),
+            Self::QuickChip => QuickChip::begins(bytes),
+            Self::MagTek => magtek::Stream::begins(bytes),
+            Self::MagTekReport => magtek::Report::begins(bytes),
+            Self::MagTekTlv => magtek::Message::begins(bytes),
+            Self::Verifone => Vsd::begins(bytes),
+            Self::Track | Self::Tlv | Self::PackedTrack2 => false,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of layouts.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Formats(u32);
+
+impl Formats {
+    /// Those that recognise the bytes.
+    pub(super) fn recognising(bytes: &[u8]) -> Self {
+        let recognising = Format::ALL.into_iter().filter(|format| format.recognises(bytes));
+        Self(recognising.fold(0, |set, format| set | 1 << format as u32))
+    }
+
+    /// The layouts in it.
+    pub fn iter(self) -> impl Iterator<Item = Format> {
+        Format::ALL.into_iter().filter(move |format| self.0 >> *format as u32 & 1 == 1)
+    }
+}
+
+/// Names, with commas between.
+impl fmt::Display for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().enumerate().try_for_each(|(i, format)| {
+            f.write_str(if i == 0 { "" } else { ", " })?;
+            f.write_str(format.name())
+        })
+    }
+}
+
+impl fmt::Debug for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Formats({self})")
+    }
+}
+
+/// What a payload tells of how it was encrypted. A device's profile must agree with all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Features {
+    /// The layout.
+    pub format: Format,
+    /// The scheme of its KSN.
+    pub scheme: Scheme,
+    /// The cipher under a TDES DUKPT key, where the payload names it.
+    pub cipher: Option<Cipher>,
+    /// What one CBC run goes over.
+    pub scope: Scope,
+    /// Whether it carries a message authentication code.
+    pub mac: bool,
+}
+
+/// What one CBC run goes over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Scope {
+    /// One track, tag or blob: the next one begins with a new IV.
+    Field,
+    /// Tracks 1 and 2, joined.
+    Joined,
+}

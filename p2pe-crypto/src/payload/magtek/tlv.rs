@@ -1,0 +1,117 @@
+//! The TLV of DynaPro and eDynamo chip readers: one ciphertext over a string of objects, in tag `DFDF59`.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use dukpt::Ksn;
+use zeroize::Zeroizing;
+
+use super::super::{
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported,
+    tlv::{Lengths, Object, Objects, Tag},
+};
+
+const CIPHERTEXT: Tag = Tag::new(0xDF_DF59);
+const KSN: Tag = Tag::new(0xDF_DF56);
+/// Which key; `80` is the data key of the request direction.
+const ENCRYPTION: Tag = Tag::new(0xDF_DF57);
+const PADDING: Tag = Tag::new(0xDF_DF58);
+/// A masked track 2, as text.
+const MASKED: Tag = Tag::new(0xDF_DF4D);
+/// The wrapper of an answer that asks for authorisation. A MAC of four bytes may stand behind it.
+const WRAPPER: Tag = Tag::new(0xF9);
+
+/// One message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    // Wiped on drop: a masked copy may stand in it.
+    bytes: Zeroizing<Box<[u8]>>,
+    padding: usize,
+    ksn: Ksn,
+}
+
+impl Message {
+    /// Whether the first object is one of the containers, with a ciphertext in it.
+    pub(in super::super) fn begins(input: &[u8]) -> bool {
+        let mut objects = Objects::new(input, Lengths::Ber).map_while(Result::ok);
+        let container = objects.next().is_some_and(|first| first.constructed && first.tag.number() >> 4 == 0xF);
+        container && objects.any(|object| object.tag == CIPHERTEXT)
+    }
+
+    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+        refuse_mac(input)?;
+        for object in Objects::new(input, Lengths::Ber) {
+            let object = object?;
+            let told = [CIPHERTEXT, KSN, ENCRYPTION, PADDING, MASKED].contains(&object.tag);
+            if told && objects(input).filter(|other| other.tag == object.tag).count() > 1 {
+                return Err(PayloadError::FieldLayoutResidue);
+            }
+        }
+        let ciphertext = find(input, CIPHERTEXT).ok_or(PayloadError::NotEncrypted)?;
+        let padding = match find(input, PADDING) {
+            Some(&[count]) if usize::from(count) < ciphertext.len().min(16) => count.into(),
+            None => 0,
+            _ => return Err(PayloadError::FieldLayoutResidue),
+        };
+        if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(8) {
+            return Err(PayloadError::CiphertextLength);
+        }
+        let ksn = Ksn::of_transaction(find(input, KSN).ok_or(PayloadError::MissingKsn)?)?;
+        Ok(Self { bytes: Zeroizing::new(input.into()), padding, ksn })
+    }
+
+    /// All objects as they were sent, containers in front of what they hold.
+    #[must_use]
+    pub fn objects(&self) -> Objects<'_> {
+        Objects::new(&self.bytes, Lengths::Ber)
+    }
+
+    /// Which key the device says it used: `80` is the data key of the request direction.
+    #[must_use]
+    pub fn encryption(&self) -> Option<&[u8]> {
+        find(&self.bytes, ENCRYPTION)
+    }
+}
+
+impl Content for Message {
+    fn ksn(&self) -> &Ksn {
+        &self.ksn
+    }
+
+    fn features(&self) -> Features {
+        let format = Format::MagTekTlv;
+        Features { format, scheme: self.ksn.scheme(), cipher: None, scope: Scope::Field, mac: false }
+    }
+
+    fn encrypted(&self) -> Fields<'_> {
+        let holds = Holds::TlvString { pad: Some(self.padding), masked: find(&self.bytes, MASKED) };
+        find(&self.bytes, CIPHERTEXT).map(|ciphertext| EncryptedField::new(ciphertext, holds)).into_iter().collect()
+    }
+
+    fn chip(&self) -> Option<Objects<'_>> {
+        Some(self.objects())
+    }
+}
+
+fn objects(bytes: &[u8]) -> impl Iterator<Item = Object<'_>> {
+    Objects::new(bytes, Lengths::Ber).flatten()
+}
+
+fn find(bytes: &[u8], tag: Tag) -> Option<&[u8]> {
+    objects(bytes).find(|object| object.tag == tag).map(|object| object.value)
+}
+
+/// The key of the MAC is not documented: a message that carries one is refused by name.
+fn refuse_mac(input: &[u8]) -> Result<(), PayloadError> {
+    let wrapper = objects(input).next().filter(|first| first.tag == WRAPPER);
+    match wrapper.map(|wrapper| &input[wrapper.end..]) {
+        Some(mac @ &[_, _, _, _]) if mac != [0; 4] => Err(PayloadError::Unsupported(Unsupported::Mac)),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("ksn", &self.ksn).finish_non_exhaustive()
+    }
+}

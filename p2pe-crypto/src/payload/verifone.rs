@@ -1,0 +1,124 @@
+//! Verifone VSD: TLV with a ciphertext over a string of objects and its own initialisation vector, in a terminal's answer
+//! `E07`.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
+
+use dukpt::Ksn;
+
+use super::{
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported,
+    tlv::{Lengths, Objects, Tag},
+};
+
+const ENCRYPTION: Tag = Tag::new(0xDF_9009);
+const CIPHERTEXT: Tag = Tag::new(0xDF_9020);
+const KSN: Tag = Tag::new(0xDF_9021);
+const IV: Tag = Tag::new(0xDF_9022);
+
+/// Command, status, encryption type.
+const ANSWER: &[u8] = b"E070005";
+const FIELD_SEPARATOR: u8 = 0x1C;
+/// The type of the data: chip.
+const CHIP: &[u8] = b"02";
+/// Encryption type VSD, in the answer and in the TLV.
+const VSD: &[u8] = b"05";
+/// How the TLV begins in Base64: `DF90`, whose last bits share a character with the next byte.
+const BASE64: &[u8] = b"35";
+
+/// One answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Vsd {
+    ciphertext: Box<[u8]>,
+    iv: [u8; 8],
+    ksn: Ksn,
+}
+
+impl Vsd {
+    /// Whether this is a terminal's answer, or the TLV of one, in binary or Base64.
+    pub(super) fn begins(input: &[u8]) -> bool {
+        let base64 = || input.starts_with(BASE64) && matches!(input.get(2), Some(b'A'..=b'D')) && decode(input).is_ok();
+        let binary = || {
+            input.starts_with(&[0xDF, 0x90]) && Objects::new(input, Lengths::Ber).flatten().any(|o| o.tag == CIPHERTEXT)
+        };
+        input.starts_with(&ANSWER[..3]) || binary() || base64()
+    }
+
+    pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+        if input.starts_with(&[0xDF]) {
+            return Self::read(input);
+        }
+        let text = input.trim_ascii_end();
+        let body = if text.starts_with(&ANSWER[..3]) { body(text)? } else { text };
+        Self::read(&decode(body)?)
+    }
+
+    fn read(data: &[u8]) -> Result<Self, PayloadError> {
+        let (mut ciphertext, mut ksn, mut iv, mut encryption) = (None, None, None, None);
+        for object in Objects::new(data, Lengths::Ber) {
+            let object = object?;
+            let place = match object.tag {
+                CIPHERTEXT => &mut ciphertext,
+                KSN => &mut ksn,
+                IV => &mut iv,
+                ENCRYPTION => &mut encryption,
+                _ => continue,
+            };
+            if place.replace(object.value).is_some() {
+                return Err(PayloadError::FieldLayoutResidue);
+            }
+        }
+        if encryption.is_some_and(|encryption| encryption != VSD) {
+            return Err(PayloadError::Unsupported(Unsupported::Encryption));
+        }
+        let ciphertext = ciphertext.ok_or(PayloadError::NotEncrypted)?;
+        if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(8) {
+            return Err(PayloadError::CiphertextLength);
+        }
+        let iv = iv.and_then(|iv| iv.try_into().ok()).ok_or(PayloadError::FieldLayoutResidue)?;
+        let ksn = Ksn::of_transaction(ksn.ok_or(PayloadError::MissingKsn)?)?;
+        Ok(Self { ciphertext: ciphertext.into(), iv, ksn })
+    }
+}
+
+/// The Base64 text of an answer: `E07`, status, encryption type, FS, type of the data, FS, text.
+fn body(answer: &[u8]) -> Result<&[u8], PayloadError> {
+    let mut parts = answer.splitn(3, |&byte| byte == FIELD_SEPARATOR);
+    let mut part = || parts.next().ok_or(PayloadError::Truncated);
+    let (head, kind, body) = (part()?, part()?, part()?);
+    if head.len() != ANSWER.len() {
+        return Err(PayloadError::FieldLayoutResidue);
+    }
+    // Of swiped and keyed data no layout is public.
+    if head != ANSWER || kind != CHIP {
+        return Err(PayloadError::Unsupported(Unsupported::Encryption));
+    }
+    Ok(body)
+}
+
+fn decode(text: &[u8]) -> Result<Vec<u8>, PayloadError> {
+    use base64ct::{Base64, Encoding};
+    let text = core::str::from_utf8(text.trim_ascii_end()).map_err(|_| PayloadError::NotBase64)?;
+    Base64::decode_vec(text).map_err(|_| PayloadError::NotBase64)
+}
+
+impl Content for Vsd {
+    fn ksn(&self) -> &Ksn {
+        &self.ksn
+    }
+
+    fn features(&self) -> Features {
+        Features { format: Format::Verifone, scheme: self.ksn.scheme(), cipher: None, scope: Scope::Field, mac: false }
+    }
+
+    fn encrypted(&self) -> Fields<'_> {
+        let holds = Holds::TlvString { pad: None, masked: None };
+        [EncryptedField { ciphertext: &self.ciphertext, iv: Some(self.iv), holds }].into_iter().collect()
+    }
+}
+
+impl fmt::Debug for Vsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vsd").field("ksn", &self.ksn).finish_non_exhaustive()
+    }
+}
