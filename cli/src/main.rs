@@ -12,6 +12,7 @@ mod keys;
 mod open;
 mod output;
 mod selftest;
+mod simulate;
 
 use std::{env, process::ExitCode};
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Conformance(command) => conformance::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
+        Command::Simulate(command) => simulate::run(command, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),
     };
     match done {

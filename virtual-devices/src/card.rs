@@ -21,12 +21,13 @@ impl Card {
     /// # Errors
     /// [`CardError`].
     pub fn new(pan: &str, expiry: &str) -> Result<Self, CardError> {
+        let pan = Pan::new(pan.as_bytes()).map_err(|_| CardError::Pan)?;
         let expiry = digits::<4>(expiry).ok_or(CardError::Expiry)?;
         if !(b"01"..=b"12").contains(&&[expiry[2], expiry[3]]) {
             return Err(CardError::Expiry);
         }
         Ok(Self {
-            pan: Pan::new(pan.as_bytes()).map_err(|_| CardError::Pan)?,
+            pan,
             expiry,
             name: wiped(b"TEST CARD/UAT"),
             service_code: *b"201",

@@ -81,9 +81,8 @@ impl Expected {
         &self.pan
     }
 
-    /// The first field in which what a gateway read is not what the device sent: its name, never its value.
-    #[must_use]
-    pub fn difference(&self, card: &CardData) -> Option<&'static str> {
+    /// The fields in which what a gateway read is not what the device sent: their names, never their values.
+    pub fn differences(&self, card: &CardData) -> impl Iterator<Item = &'static str> {
         let text = |expected: &Option<Clear>, read: Option<&str>| expected.as_ref().map(|t| &t[..]) == read.map(str::as_bytes);
         let shown = |value: Option<String>, expected: Option<&[u8]>| value.as_deref().map(str::as_bytes) == expected;
         let sensitive = card.sensitive();
@@ -102,6 +101,6 @@ impl Expected {
             ("session id", card.session_id() == self.session_id.as_ref()),
             ("chip data", self.chip.iter().all(chip)),
         ];
-        checks.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+        checks.into_iter().filter(|(_, same)| !same).map(|(name, _)| name)
     }
 }

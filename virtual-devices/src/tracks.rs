@@ -72,7 +72,8 @@ pub(crate) fn checked(track: &[u8]) -> Clear {
 }
 
 /// A masked copy: sentinels and separators, name, first and last four digits of the number, and the expiry if the device
-/// shows it; `mask` in the place of all else, a check character included.
+/// shows it; `mask` in the place of all else, a check character included. MagTek, which masks with zeros, shows the format
+/// code of track 1 too.
 pub(crate) fn masked(track: &[u8], mask: u8, shows_expiry: bool) -> Vec<u8> {
     if track.first() == Some(&0x7F) {
         let shown = |at: usize| at < 5 || (66..=70).contains(&at);
@@ -84,6 +85,7 @@ pub(crate) fn masked(track: &[u8], mask: u8, shows_expiry: bool) -> Vec<u8> {
     let last = find(b'^', end + 1).filter(|_| separator == b'^').unwrap_or(end);
     let close = find(b'?', last).unwrap_or(track.len());
     let shown = |at: usize| match at {
+        1 if number == 2 => mask == b'0',
         at if at < number + 4 => true,
         at if at <= last => at + 4 >= end,
         at if at <= last + 4 => shows_expiry,
