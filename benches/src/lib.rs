@@ -71,7 +71,8 @@ impl Bench {
             let initial_key = base_key.tdes_initial_key(ksn).expect("an initial key");
             tdes::DataKey::derive(&initial_key, ksn, tdes::Variant::DataRequest).expect("a data key")
         };
-        let mut clear = example.payload.encrypted().into_iter().next().expect("a track").ciphertext.to_vec();
+        let Payload::Tracks(one) = &example.payload else { unreachable!("the vector is a raw track") };
+        let mut clear = one.ciphertexts().next().expect("a track").to_vec();
         let key = data_key(example.payload.ksn());
         key.decrypt_cbc(tdes::Cipher::Tdes, &[0; 16], &mut clear).expect("whole blocks");
         let payload = |device: usize| {

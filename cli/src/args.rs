@@ -25,7 +25,7 @@ Settings: p2pe.toml in this folder, or --config, or $P2PE_CONFIG:
   [[device]]
   ksn_prefix = \"FFFF987654\"                  # the longest matching prefix wins
   base_key = \"bdk-1\"
-  profile = \"idtech-tdes\"
+  profile = \"idtech-tdes\"                    # what the device was set up to do: p2pe profiles
 
   [tokens]
   key = \"tokens\"
@@ -39,16 +39,9 @@ Exit codes:
 
 Card numbers are shown as BIN and last four; --reveal shows them whole.";
 
-fn manual() -> String {
-    let names: Vec<String> =
-        p2pe_crypto::DeviceProfile::builtin().map(|profile| format!("{:<29}", profile.to_string())).collect();
-    let rows: Vec<String> = names.chunks(3).map(|row| format!("  {}\n", row.concat().trim_end())).collect();
-    format!("{EXAMPLES}\n\nProfiles (what a device was set up to do; -both: keys of usage 3002):\n{}", rows.concat())
-}
-
 /// Decrypt payloads of payment devices with keys that stay in an HSM.
 #[derive(Parser)]
-#[command(name = "p2pe", version, about, after_long_help = manual(), after_help = "More, with examples: p2pe --help")]
+#[command(name = "p2pe", version, about, after_long_help = EXAMPLES, after_help = "More, with examples: p2pe --help")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -100,6 +93,8 @@ pub(crate) enum Command {
     /// Import, generate, list and delete keys in the token
     #[command(subcommand)]
     Keys(Keys),
+    /// List the profiles that a device may have, those of the settings file among them
+    Profiles,
     /// One executed known answer for each mechanism in use
     Selftest,
     /// Send what payment devices send, without the devices: keypads, swipe and chip readers, with test cards

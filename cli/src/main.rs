@@ -11,6 +11,7 @@ mod junit;
 mod keys;
 mod open;
 mod output;
+mod profiles;
 mod selftest;
 mod simulate;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Tokenize(command) => card::tokenize(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Conformance(command) => conformance::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Simulate(command) => simulate::run(command, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 
+use p2pe_crypto::DeviceProfile;
 use support::{BDK, Folder};
 
 /// A tester's own file: one row, whose clear text is the given one.
@@ -99,7 +100,7 @@ fn a_key_that_is_already_in_the_token_must_agree() {
 fn selftest_names_what_it_ran() {
     for folder in [Folder::token(), Folder::memory()] {
         let out = folder.run(&["selftest"]).done().out;
-        assert_eq!(out.lines().filter(|line| line.starts_with("passed")).count(), 8, "{out}");
+        assert_eq!(out.lines().filter(|line| line.starts_with("passed")).count(), 12, "{out}");
         assert_eq!(out.contains("CKM_"), folder.token.is_some(), "{out}");
         assert_eq!(folder.run(&["selftest", "--json"]).done().json()["summary"]["failed"], 0);
     }
@@ -129,9 +130,21 @@ fn help_teaches() {
     for part in ["Exit codes", "ALARM", "Examples", "[store]", "ksn_prefix", "P2PE_CONFIG"] {
         assert!(help.contains(part), "{part}");
     }
-    for profile in p2pe_config::profiles() {
-        assert!(help.split_whitespace().any(|word| word == profile.to_string()), "{profile}");
+}
+
+#[test]
+fn profiles_of_the_library_and_of_the_settings() {
+    let folder = Folder::memory();
+    let own = "[[profile]]\nname = \"front-desk\"\nformat = \"idtech\"\nencryption = \"tdes-pin\"\nmask = \"~\"\n";
+    folder.write("own.toml", own);
+    let text = folder.run(&["--config", "own.toml", "profiles"]).done().out;
+    for name in DeviceProfile::builtin().map(|profile| profile.to_string()).chain(["front-desk".into()]) {
+        assert!(text.lines().any(|line| line.split_whitespace().next() == Some(&name)), "{name}");
     }
+    let json = folder.run(&["--config", "own.toml", "--json", "profiles"]).done().json();
+    let last = json.as_array().unwrap().last().unwrap();
+    assert_eq!((last["name"].as_str(), last["mask"].as_str()), (Some("front-desk"), Some("~")));
+    assert_eq!((last["format"].as_str(), last["encryption"].as_str()), (Some("idtech"), Some("tdes-pin")));
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub enum ConfigError {
     /// A device table that cannot be.
     #[error("device {0:?}: {1}")]
     Device(String, String),
+    /// A profile table that cannot be.
+    #[error("profile {0:?}: {1}")]
+    Profile(String, String),
     /// A key name that cannot be, by the setting that it stands in. It is not shown.
     #[error("{0}: a key name is 1 to 64 printable ASCII characters")]
     KeyName(&'static str),

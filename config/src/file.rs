@@ -11,6 +11,7 @@ use toml::{
 
 pub(crate) struct File {
     pub(crate) store: Option<StoreTable>,
+    pub(crate) profiles: Vec<ProfileTable>,
     pub(crate) devices: Vec<DeviceTable>,
     pub(crate) token_key: Option<String>,
 }
@@ -42,6 +43,15 @@ pub(crate) struct DeviceTable {
     pub(crate) profile: String,
 }
 
+pub(crate) struct ProfileTable {
+    pub(crate) name: String,
+    pub(crate) format: String,
+    pub(crate) encryption: String,
+    pub(crate) scope: Option<String>,
+    pub(crate) mask: Option<String>,
+    pub(crate) mac: bool,
+}
+
 /// What is wrong in a file, and the line on which it is.
 pub(crate) struct Problem {
     pub(crate) line: usize,
@@ -58,10 +68,11 @@ impl File {
         };
         let root = DeTable::parse(text).map_err(problem)?;
         let root = Table { text, name: "the file", at: 0, fields: root.get_ref() };
-        root.only(&["store", "device", "tokens"])?;
+        root.only(&["store", "profile", "device", "tokens"])?;
         let tokens = root.table("tokens", "[tokens]")?;
         Ok(Self {
             store: root.table("store", "[store]")?.map(store).transpose()?,
+            profiles: root.tables("profile", "[[profile]]")?.iter().map(profile).collect::<Result<_, _>>()?,
             devices: root.tables("device", "[[device]]")?.iter().map(device).collect::<Result<_, _>>()?,
             token_key: tokens.map(|tokens| tokens.only(&["key"]).and_then(|()| tokens.needed("key"))).transpose()?,
         })
@@ -120,6 +131,18 @@ fn device(table: &Table<'_, '_>) -> Result<DeviceTable, Problem> {
         ksn: table.text("ksn")?,
         base_key: table.needed("base_key")?,
         profile: table.needed("profile")?,
+    })
+}
+
+fn profile(table: &Table<'_, '_>) -> Result<ProfileTable, Problem> {
+    table.only(&["name", "format", "encryption", "scope", "mask", "mac"])?;
+    Ok(ProfileTable {
+        name: table.needed("name")?,
+        format: table.needed("format")?,
+        encryption: table.needed("encryption")?,
+        scope: table.text("scope")?,
+        mask: table.text("mask")?,
+        mac: table.flag("mac")?,
     })
 }
 

@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod key_file;
+mod profiles;
 mod read;
 mod settings;
 mod store;

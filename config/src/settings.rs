@@ -13,6 +13,7 @@ use pkcs11_backend::{PinSource, Settings};
 use crate::{
     ConfigError, TokenSettings,
     file::{DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
+    profiles::{self, profile},
     read_file_wiped,
 };
 
@@ -24,6 +25,8 @@ const LONGEST: usize = 1 << 20;
 pub struct Config {
     /// Where the keys are, if the file says so.
     pub store: Option<StoreSettings>,
+    /// The profiles that the file adds to those that come with the library.
+    pub profiles: Vec<DeviceProfile>,
     /// The devices by KSN prefix.
     pub devices: Devices,
     /// The HMAC key for tokens.
@@ -70,17 +73,21 @@ impl Config {
     /// [`ConfigError`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
         let file = File::read(text).map_err(|Problem { line, what }| ConfigError::Toml(line, what))?;
+        let mut profiles = Vec::new();
+        for table in &file.profiles {
+            profiles.push(profile(table, &profiles)?);
+        }
         let mut devices = Devices::new();
         for table in &file.devices {
             let DeviceTable { ksn_prefix, ksn, base_key, profile } = table;
-            let (prefix, device) = device(ksn_prefix.as_deref(), ksn.as_deref(), base_key, profile)?;
+            let (prefix, device) = device(ksn_prefix.as_deref(), ksn.as_deref(), base_key, profile, &profiles)?;
             if devices.insert(prefix, device).is_some() {
                 return Err(ConfigError::Device(prefix.to_string(), "this prefix is there twice".into()));
             }
         }
         let token_key = file.token_key.map(|name| key_id(&name, "[tokens] key")).transpose()?;
         let store = file.store.map(|table| store(table, folder)).transpose()?;
-        Ok(Self { store, devices, token_key })
+        Ok(Self { store, profiles, devices, token_key })
     }
 }
 
@@ -93,7 +100,8 @@ pub fn key_id(name: &str, setting: &'static str) -> Result<KeyId, ConfigError> {
 }
 
 /// A population of devices from its settings: `ksn_prefix` in hex, or in its place the `ksn` of any of its payloads,
-/// whose first 5 bytes (TDES) or 4-byte BDK id (AES) count; the base key's name; the profile's name.
+/// whose first 5 bytes (TDES) or 4-byte BDK id (AES) count; the base key's name; the profile's name, of `own` or of the
+/// profiles that come with the library.
 ///
 /// # Errors
 /// [`ConfigError::Device`].
@@ -102,10 +110,12 @@ pub fn device(
     ksn: Option<&str>,
     base_key: &str,
     profile: &str,
+    own: &[DeviceProfile],
 ) -> Result<(KsnPrefix, Device), ConfigError> {
     let refused = |what: String| ConfigError::Device(ksn_prefix.or(ksn).unwrap_or_default().into(), what);
-    let profile: DeviceProfile = profile.parse().map_err(|_| {
-        let names: Vec<_> = DeviceProfile::builtin().map(|profile| profile.to_string()).collect();
+    let profile = profiles::find(profile, own).ok_or_else(|| {
+        let names: Vec<_> =
+            DeviceProfile::builtin().chain(own.iter().copied()).map(|known| known.to_string()).collect();
         refused(format!("no profile {profile:?}; there are {}", names.join(", ")))
     })?;
     let prefix = prefix(ksn_prefix, ksn, profile.scheme()).map_err(refused)?;

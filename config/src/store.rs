@@ -148,12 +148,29 @@ impl Key for StoreKey<'_> {
         }
     }
 
+    fn derive_path(
+        &self,
+        path: impl IntoIterator<Item = aes::Derivation>,
+        spent: Option<Self>,
+    ) -> Result<Self, KeyError> {
+        match (self, spent) {
+            (Self::Memory(key), Some(Self::Memory(spent))) => key.derive_path(path, Some(spent)).map(Self::Memory),
+            (Self::Memory(key), _) => key.derive_path(path, None).map(Self::Memory),
+            (Self::Pkcs11(key), Some(Self::Pkcs11(spent))) => key.derive_path(path, Some(spent)).map(Self::Pkcs11),
+            (Self::Pkcs11(key), _) => key.derive_path(path, None).map(Self::Pkcs11),
+        }
+    }
+
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
         either!(Self, self, key => key.tdes_initial_key(ksn))
     }
 
     fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
         either!(Self, self, key => key.tdes_initial_keys(ksns))
+    }
+
+    fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
+        either!(Self, self, key => key.tdes_data_keys(ksns, variant))
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {

@@ -5,9 +5,10 @@ use std::{fs, path::Path};
 
 use dukpt::{KeyId, KeyStore, Ksn};
 use p2pe_config::{
-    Access, Config, ConfigError, KeyFileError, Store, StoreSettings, TokenSettings, TokenSettingsError, profiles,
+    Access, Config, ConfigError, KeyFileError, Store, StoreSettings, TokenSettings, TokenSettingsError,
     read_file_wiped, read_key_file,
 };
+use p2pe_crypto::{DeviceProfile, Format, Scope};
 use pkcs11_backend::{PinSource, Settings, TokenSelector};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -250,11 +251,58 @@ fn one_decision_on_module_token_and_pin() {
 
 #[test]
 fn every_profile_has_a_name_and_errors_list_them() {
-    let names: std::collections::BTreeSet<String> = profiles().map(|profile| profile.to_string()).collect();
-    assert_eq!(names.len(), 24);
-    for profile in profiles() {
+    let names: std::collections::BTreeSet<String> =
+        DeviceProfile::builtin().map(|profile| profile.to_string()).collect();
+    assert!(names.len() > 24 && names.len() == DeviceProfile::builtin().count());
+    for profile in DeviceProfile::builtin() {
         assert_eq!(profile.to_string().parse(), Ok(profile));
     }
-    let error = p2pe_config::device(Some("FFFF987654"), None, "bdk", "idtech").err().unwrap().to_string();
+    let error = p2pe_config::device(Some("FFFF987654"), None, "bdk", "idtech", &[]).err().unwrap().to_string();
     assert!(names.iter().all(|name| error.contains(name)), "{error}");
+}
+
+const PROFILE: &str = "[[profile]]\nname = \"front-desk\"\nformat = \"idtech\"\nencryption = \"tdes-pin\"\n";
+
+#[test]
+fn profiles_of_ones_own() {
+    let device = "[[device]]\nksn_prefix = \"FFFF987654\"\nbase_key = \"bdk\"\nprofile = \"front-desk\"\n";
+    let read = |lines: &str| parse(&format!("{PROFILE}{lines}{device}")).unwrap();
+    let config = read("");
+    let [profile] = config.profiles[..] else { unreachable!() };
+    assert_eq!(
+        (profile.name(), profile.format(), profile.scope()),
+        ("front-desk", Format::IdTechEnhanced, Scope::Field)
+    );
+    assert_eq!((profile.encryption().to_string().as_str(), profile.mask(), profile.mac()), ("tdes-pin", b'*', false));
+    let of_device = |config: &Config| config.devices.iter().next().map(|(_, device)| device.profile);
+    assert_eq!(of_device(&config), Some(profile));
+    let config = read("scope = \"joined\"\nmask = \"~\"\nmac = true\n");
+    let profile = of_device(&config).unwrap();
+    assert_eq!((profile.scope(), profile.mask(), profile.mac()), (Scope::Joined, b'~', true));
+    // Where the format has one scope only, it need not be named.
+    let original = PROFILE.replace("idtech", "idtech-original");
+    assert_eq!(parse(&original).unwrap().profiles[0].scope(), Scope::Joined);
+}
+
+#[test]
+fn profiles_that_cannot_be() {
+    for (what, text) in [
+        ("a name that the library has", PROFILE.replace("front-desk", "idtech-tdes")),
+        ("a name twice", PROFILE.repeat(2)),
+        ("an empty name", PROFILE.replace("front-desk", "")),
+        ("capitals", PROFILE.replace("front-desk", "Front-Desk")),
+        ("a long name", PROFILE.replace("front-desk", &"x".repeat(41))),
+        ("no format", PROFILE.replace("\"idtech\"", "\"id-tech\"")),
+        ("no encryption", PROFILE.replace("tdes-pin", "tdes-mac")),
+        ("no room for the KSN", PROFILE.replace("tdes-pin", "aes-dukpt-128")),
+        ("joined AES", format!("{}scope = \"joined\"\n", PROFILE.replace("tdes-pin", "aes"))),
+        ("an unknown scope", format!("{PROFILE}scope = \"track\"\n")),
+        ("two mask characters", format!("{PROFILE}mask = \"**\"\n")),
+        ("a mask that cannot be seen", format!("{PROFILE}mask = \"\\t\"\n")),
+    ] {
+        assert!(matches!(parse(&text), Err(ConfigError::Profile(..))), "{what}");
+    }
+    for line in ["mac = 1", "mode = \"cbc\"", "mask = 0"] {
+        assert!(matches!(parse(&format!("{PROFILE}{line}\n")), Err(ConfigError::Toml(5, _))), "{line}");
+    }
 }

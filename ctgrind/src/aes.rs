@@ -53,6 +53,14 @@ pub(crate) fn cases() -> Vec<Case> {
                 DataKey::derive(&key, &ksn, suite)?.decrypt_cbc(&[1; 16], &mut data)?;
                 results.put(&data);
             }
+            let mut spent = None;
+            for size in SIZES.into_iter().filter(|size| *size <= base).rev() {
+                let mut data = data.to_vec();
+                let key = DataKey::derive_after(spent.take(), &key, &ksn, Suite::new(base, size, DataUsage::Both)?)?;
+                key.decrypt_cbc(&[1; 16], &mut data)?;
+                results.put(&data);
+                spent = Some(key);
+            }
             let transaction = TransactionKey::derive(&key, &ksn, base)?;
             for key_type in permitted(&CIPHERS, base) {
                 for usage in [Usage::DataEncrypt, Usage::DataBoth] {
@@ -117,7 +125,9 @@ pub(crate) fn cases() -> Vec<Case> {
             let (store, id) = stored("aes-base", key)?;
             let (key, ksn) = (store.key(&id)?, ksn()?);
             let initial = key.derive(&ksn.initial_key(Suite::new(base, base, DataUsage::Both)?))?;
-            let transaction = Terminal::new(&initial, &ksn, base)?.next_transaction()?;
+            let mut device = Terminal::new(&initial, &ksn, base)?;
+            results.put_shown(device.update_key(base.into())?.check_value(CheckMethod::Cmac)?);
+            let transaction = device.next_transaction()?;
             let mut data = data.to_vec();
             transaction.data_key(base.into(), Usage::DataBoth)?.encrypt_cbc(&[1; 16], &mut data)?;
             results.put(&data);

@@ -2,6 +2,8 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
+use zeroize::Zeroize;
+
 use crate::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime,
     MacAlgorithm, Scheme, Tag, aes, clear::ClearKey, secret::Secret, software, tdes,
@@ -70,6 +72,22 @@ impl MemoryKey<'_> {
         }
     }
 
+    /// Copies the key to the beginning of `to`, if `step` may be taken from it; its length.
+    fn parent(&self, step: &aes::Derivation, to: &mut [u8; 32]) -> Result<usize, KeyError> {
+        let bytes = match (&self.0, step.key_type()) {
+            // An initial key is of its base key's size; another size means that the suite is not this key's.
+            (Held::Stored(material), aes::WorkingKeyType::Aes(size)) if material.kind() == KeyKind::AesBase(size) => {
+                material.expose()
+            }
+            (Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive }, _) => {
+                &bytes.expose()[..key_type.length()]
+            }
+            _ => return Err(KeyError::NotPermitted),
+        };
+        to.get_mut(..bytes.len()).ok_or(KeyError::BadLength)?.copy_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
     fn derived(&self, wanted: aes::Purpose) -> Result<ClearKey<'_>, KeyError> {
         match &self.0 {
             Held::Derived { bytes, key_type, purpose } if *purpose == wanted => {
@@ -82,22 +100,37 @@ impl MemoryKey<'_> {
 
 impl Key for MemoryKey<'_> {
     fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError> {
-        let parent = match (&self.0, step.key_type()) {
-            // An initial key is of its base key's size; another size means that the suite is not this key's.
-            (Held::Stored(material), aes::WorkingKeyType::Aes(size)) if material.kind() == KeyKind::AesBase(size) => {
-                material.expose()
+        self.derive_path([*step], None)
+    }
+
+    /// Every step in the place of the one before.
+    fn derive_path(
+        &self,
+        path: impl IntoIterator<Item = aes::Derivation>,
+        spent: Option<Self>,
+    ) -> Result<Self, KeyError> {
+        let spent = spent.and_then(|key| match key.0 {
+            Held::Derived { bytes, .. } => Some(bytes),
+            Held::Stored(_) => None,
+        });
+        let mut reached = None;
+        let bytes = Secret::try_refilled(spent, |key: &mut [u8; 32]| {
+            for step in path {
+                let length = match reached {
+                    None => self.parent(&step, key)?,
+                    Some((key_type, aes::Purpose::Derive)) => aes::WorkingKeyType::length(key_type),
+                    Some(_) => return Err(KeyError::NotPermitted),
+                };
+                software::aes_derive(key, length, step.data())?;
+                reached = Some((step.key_type(), step.purpose()));
             }
-            (Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive }, _) => {
-                &bytes.expose()[..key_type.length()]
-            }
-            _ => return Err(KeyError::NotPermitted),
-        };
-        let bytes = Secret::try_filled(|out: &mut [u8; 32]| {
-            let data = step.data();
-            out[..data.len()].copy_from_slice(data);
-            software::aes_ecb_encrypt(parent, &mut out[..data.len()])
+            // Behind the key may be what is left of longer ones.
+            let (key_type, _) = reached.ok_or(KeyError::NotPermitted)?;
+            key[key_type.length()..].zeroize();
+            Ok(())
         })?;
-        Ok(Self(Held::Derived { bytes, key_type: step.key_type(), purpose: step.purpose() }))
+        let (key_type, purpose) = reached.ok_or(KeyError::NotPermitted)?;
+        Ok(Self(Held::Derived { bytes, key_type, purpose }))
     }
 
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
@@ -108,6 +141,12 @@ impl Key for MemoryKey<'_> {
     fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
         let base_key = self.stored(KeyKind::TdesBase)?;
         Ok(tdes::InitialKey::derive_many(base_key.try_into().map_err(|_| KeyError::BadLength)?, ksns))
+    }
+
+    fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
+        let base_key = self.stored(KeyKind::TdesBase)?;
+        let base_key = base_key.try_into().map_err(|_| KeyError::BadLength)?;
+        Ok(tdes::DataKeys::from_base_key(base_key, ksns, variant)?)
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {

@@ -48,7 +48,11 @@ fn table() {
         (";4761********0010=2212?476173900101=", &alarm),
         ("********4761739001010010=", &alarm),                    // behind a mask
         (";47617390010=2212?", &Err(PayloadError::NotEncrypted)), // 11
-        (";4761739001010010", &Err(PayloadError::NotEncrypted)),  // no separator
+        (";4761739001010010", &alarm),                            // no separator
+        ("x4761739001010010x", &alarm),
+        (";4761739001010011", &Err(PayloadError::NotEncrypted)), // no separator, and a wrong check digit
+        (";47617390010100100000", &Err(PayloadError::NotEncrypted)), // more digits than any card has
+        (";0000000000000000", &Err(PayloadError::NotEncrypted)), // no scheme has this range
         (";4761********0010=2212:***?*", &Err(PayloadError::NotEncrypted)),
         ("=", &Err(PayloadError::NotEncrypted)),
     ] {

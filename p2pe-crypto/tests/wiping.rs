@@ -136,6 +136,32 @@ fn a_card_that_moves_leaves_nothing_behind() {
     }
 }
 
+/// A chip: the number in nibbles, the track as text and as it was sent, and the objects that are handed through.
+#[test]
+fn card_data_of_a_chip() {
+    let (number, name) = ([0x47, 0x61, 0x73, 0x90, 0x01, 0x01, 0x00, 0x10], b"A NAME ON A CHIP");
+    let track2 = [&number[..], &[0xD2, 0x21, 0x22, 0x01, 0x14, 0x38, 0x78, 0x08, 0x9F]].concat();
+    let objects = [&[0x5A, 8], &number[..], &[0x57, 17], &track2, &[0x5F, 0x20, 16], name].concat();
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, &objects);
+    let payload = Payload::from_tracks(&KSN, &[&ciphertext]).unwrap();
+    let devices = || devices(&[(&KSN[..5], "bdk", "tlv-tdes")]);
+    let card = || Decryptor::new(store(&[("bdk", ANSI)]), devices()).decrypt(&payload).unwrap();
+    assert_eq!((card().name(), card().emv().iter().count()), (Some("A NAME ON A CHIP"), 1));
+    for secret in [PAN.as_bytes(), &number, &track2, name, b";4761739001010010=2212201143878089?"] {
+        assert_eq!(watch(secret, card), WIPED, "{secret:02X?}");
+    }
+    // Another number in the track: refused, and nothing stays behind.
+    let mut other = objects.clone();
+    other[12] ^= 1;
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, &other);
+    let payload = Payload::from_tracks(&KSN, &[&ciphertext]).unwrap();
+    let refused = || {
+        let decryptor = Decryptor::new(store(&[("bdk", ANSI)]), devices());
+        assert_eq!(decryptor.decrypt(&payload).err(), Some(Error::DecryptFailed));
+    };
+    assert_eq!(watch(&number, refused), Seen { held: false, leaks: 0 });
+}
+
 /// Tracks that decrypt but are no consistent card, each beginning with the card number.
 #[test]
 fn what_was_decrypted_in_vain() {
@@ -225,4 +251,60 @@ fn the_message_behind_a_token() {
         let token = watch(PAN.as_bytes(), || tokenizer.token(&merchant, &pan).unwrap());
         assert_eq!(token, Seen { held: false, leaks: 0 });
     }
+}
+
+/// What a frame's counted data comes to, under the ANSI key.
+fn original(data: &[u8], profile: &str) -> Result<CardData, Error> {
+    let payload = Payload::parse(&envelope::close(data, Form::Binary, 0..0)).unwrap();
+    Decryptor::new(store(&[("bdk", ANSI)]), devices(&[(&KSN[..5], "bdk", profile)])).decrypt(&payload)
+}
+
+#[test]
+fn tracks_that_were_joined() {
+    let (one, two) = (checked(TRACK1), checked(TRACK2));
+    let copies = [device::masked(&one), device::masked(&two)].concat();
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, &[&one[..], &two].concat());
+    let lengths = [one.len(), two.len()].map(|length| u8::try_from(length).unwrap());
+    let data = [&[0, 0x3F, lengths[0], lengths[1], 0][..], &copies, &ciphertext, &[0; 40], &KSN].concat();
+    for secret in [PAN, TRACK1, TRACK2] {
+        let card = || original(&data, "idtech-original-tdes").unwrap();
+        assert_eq!(watch(secret.as_bytes(), card), WIPED, "{secret}");
+    }
+}
+
+#[test]
+fn keyed_data_without_sentinels() {
+    let text = b"4761739001010010=2212=7359";
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, text);
+    let data = [&[0x85, 0, 0, 0, 0, 0, 26][..], &ciphertext, &[0; 20], &KSN].concat();
+    for secret in [PAN, "7359"] {
+        let card = || original(&data, "idtech-keyed-original-tdes").unwrap();
+        assert_eq!(watch(secret.as_bytes(), card), WIPED, "{secret}");
+    }
+}
+
+#[test]
+fn front_stripes() {
+    let data = format!("a{}", "3544712906".repeat(7));
+    let stripe = format!("\x7f{}\x7f", &data[..69]);
+    let check = stripe.bytes().skip(1).fold(0, |lrc, byte| lrc ^ byte);
+    let mut content = Content::of(["", TRACK2, ""]);
+    content.tracks[0] = [stripe.as_bytes(), &[check]].concat();
+    let payload = Payload::parse(&content.frame()).unwrap();
+    assert_eq!(decrypt(&payload).unwrap().sensitive().jis2().unwrap().expose(), &data.as_bytes()[..69]);
+    for secret in [&data[..40], &data[30..60], PAN] {
+        assert_eq!(watch(secret.as_bytes(), || decrypt(&payload).unwrap()), WIPED, "{secret}");
+    }
+}
+
+/// The alarm of a message leaves nothing of it behind either.
+#[test]
+fn a_message_with_a_clear_number() {
+    let message = format!(
+        "<DvcMsg Ver=\"1.1\"><Dvc Entry=\"SWIPE\"></Dvc><Card CEncode=\"0\" ETrk2=\"{}\" \
+         CDataKSN=\"FFFF9876543210E00008\" MskPAN=\"{PAN}\"></Card></DvcMsg>",
+        "E5".repeat(16)
+    );
+    let alarm = || assert_eq!(Payload::parse(message.as_bytes()), Err(PayloadError::ClearAccountData));
+    assert_eq!(watch(PAN.as_bytes(), alarm), Seen { held: false, leaks: 0 });
 }

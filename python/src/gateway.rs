@@ -33,7 +33,7 @@ impl Device {
     #[new]
     #[pyo3(signature = (*, ksn_prefix = None, ksn = None, base_key, profile))]
     fn new(ksn_prefix: Option<&str>, ksn: Option<&str>, base_key: &str, profile: &str) -> Result<Self, Failure> {
-        let (prefix, device) = p2pe_config::device(ksn_prefix, ksn, base_key, profile)?;
+        let (prefix, device) = p2pe_config::device(ksn_prefix, ksn, base_key, profile, &[])?;
         Ok(Self { prefix, device })
     }
 
@@ -199,7 +199,7 @@ impl Gateway {
 #[pyo3(signature = (path, /))]
 pub(crate) fn open(py: Python<'_>, path: PathBuf) -> Result<Gateway, Failure> {
     py.detach(|| {
-        let Config { store, devices, token_key } = Config::load(&path)?;
+        let Config { store, devices, token_key, .. } = Config::load(&path)?;
         let settings = store.ok_or(Failure::Settings("the settings name no [store]"))?;
         Ok(Gateway { store: Handle::open(&settings)?, devices, token_key })
     })

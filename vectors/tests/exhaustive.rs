@@ -43,16 +43,39 @@ impl Sample {
     }
 
     /// All that a card tells, or what the refusal is called.
-    fn outcome(&self, payload: &Payload) -> Result<Vec<String>, &'static str> {
+    fn outcome(&self, payload: &Payload) -> Result<Vec<Option<String>>, &'static str> {
         let card = self.decryptor.as_ref().unwrap().decrypt(payload).map_err(|error| match error {
             Error::Payload(error) => error.code(),
             error => error.code(),
         })?;
         let sensitive = card.sensitive();
         Ok(vec![
-            card.pan().expose().into(),
-            format!("{:?} {:?}", card.expiry(), sensitive.security_code().map(|code| code.expose())),
+            Some(card.pan().expose().into()),
+            card.expiry().map(|expiry| expiry.to_string()),
+            sensitive.security_code().map(|code| code.expose().into()),
         ])
+    }
+
+    /// What a damaged payload comes to: a refusal, or the same card. Objects that no envelope holds together may get
+    /// lost, and with them what they alone tell.
+    fn assert_same_card(&self, payload: &Payload, what: &str) -> bool {
+        if self.decryptor.is_none() {
+            return false;
+        }
+        let original = self.outcome(&self.parse(&self.bytes).unwrap()).unwrap();
+        match self.outcome(payload) {
+            Ok(card) => {
+                let lost = has_no_end(payload);
+                let same = |(told, original): (&Option<String>, _)| told == original || lost && told.is_none();
+                assert!(card.iter().zip(&original).all(same) && card[0].is_some(), "{what}");
+                true
+            }
+            Err(code) => {
+                let refusals = ["decrypt_failed", "unknown_device", "profile_mismatch", "clear_account_data"];
+                assert!(refusals.contains(&code), "{what} {code}");
+                false
+            }
+        }
     }
 }
 
@@ -122,17 +145,17 @@ fn every_prefix() {
         let mut parsed = 0;
         for end in 0..sample.bytes.len() {
             if let Ok(payload) = sample.parse(&sample.bytes[..end]) {
+                let what = format!("{} cut at {end}", sample.id);
+                assert_consistent(&payload, &sample.bytes[..end], &what);
                 if has_no_end(&payload) {
-                    assert_consistent(&payload, &sample.bytes, &format!("{} cut at {end}", sample.id));
+                    sample.assert_same_card(&payload, &what);
                     continue;
                 }
-                // Only what fills a report up, or is typed behind a frame, may be missing.
-                assert_eq!(payload, whole, "{} cut at {end}", sample.id);
-                assert!(
-                    sample.bytes[end..].iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()),
-                    "{}",
-                    sample.id
-                );
+                // Only what fills a report up, or is typed behind a frame, may be missing; of a stream its last field.
+                assert_eq!(payload, whole, "{what}");
+                let rest = &sample.bytes[end..];
+                let blank = rest.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace());
+                assert!(blank || payload.format() == Format::MagTek, "{what}");
                 parsed += 1;
             }
         }
@@ -180,7 +203,6 @@ fn every_changed_bit_behind_right_checks() {
         if sample.decryptor.is_none() {
             return 0;
         }
-        let original = sample.outcome(&sample.parse(&sample.bytes).unwrap()).unwrap();
         let mut decrypted = 0;
         for at in 0..sample.bytes.len() {
             for bit in 0..8 {
@@ -190,18 +212,7 @@ fn every_changed_bit_behind_right_checks() {
                 let what = format!("{} {at} bit {bit}", sample.id);
                 let Ok(payload) = sample.parse(&bytes) else { continue };
                 assert_consistent(&payload, &bytes, &what);
-                match sample.outcome(&payload) {
-                    Ok(card) => {
-                        assert_eq!(card, original, "{what}");
-                        decrypted += 1;
-                    }
-                    Err(code) => {
-                        assert!(
-                            ["decrypt_failed", "unknown_device", "profile_mismatch"].contains(&code),
-                            "{what} {code}"
-                        )
-                    }
-                }
+                decrypted += usize::from(sample.assert_same_card(&payload, &what));
             }
         }
         decrypted

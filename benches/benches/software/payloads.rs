@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use dukpt::{Ksn, MemoryStore};
 use p2pe_benches::{AES, AES_16_BITS, Bench, Row, Rows, TDES, TDES_10_BITS};
-use p2pe_crypto::Payload;
+use p2pe_crypto::{Form, Payload};
+use p2pe_vectors::{Example, VectorFile, schema::Case};
 
 use crate::{plain, rustcrypto::RustCrypto};
 
@@ -26,6 +27,27 @@ pub(crate) fn rows(rows: &mut Rows, bench: &Bench, store: &MemoryStore) {
         }
     }
     batch(rows, bench, store);
+    parsing(rows);
+}
+
+/// A swipe in each form, and a chip's answer, from bytes to a checked payload, beside a copy of the bytes.
+fn parsing(rows: &mut Rows) {
+    let files = VectorFile::builtin().expect("vectors");
+    let swipe = Example::find(&files, "idtech-enh-augusta-s-swipe-tdes").expect("a swipe");
+    let Payload::IdTech(frame) = &swipe.payload else { return };
+    for (form, name) in [(Form::Binary, "binary"), (Form::Keyboard, "keyboard"), (Form::Hex, "hex")] {
+        let bytes = frame.encode(form);
+        let row = Row { name: format!("parse a swipe, {name}, copy"), target: None, limit: "scans" };
+        let ours = || Payload::parse(black_box(&bytes)).expect("a payload");
+        rows.measure(&row, (1, ours), (1, || black_box(&bytes).clone()));
+    }
+    let chip = files.iter().flat_map(|file| &file.tests).find(|test| test.id == "neo-contact-tdes");
+    let Some(Case::Payload(chip)) = chip.map(|test| &test.case) else { return };
+    let digit = |at: usize| u8::from_str_radix(&chip.payload[at..at + 2], 16).expect("hex digits");
+    let bytes: Vec<u8> = (0..chip.payload.len()).step_by(2).map(digit).collect();
+    let row = Row { name: "parse a chip's answer, copy".into(), target: None, limit: "scans" };
+    let ours = || Payload::parse(black_box(&bytes)).expect("a payload");
+    rows.measure(&row, (1, ours), (1, || black_box(&bytes).clone()));
 }
 
 /// 512 transactions of 512 devices.

@@ -122,7 +122,7 @@ impl<'s> Library<'s> {
     }
 
     fn decrypt(&mut self) {
-        let keys = self.derive(&self.base_key.tdes_initial_keys(&self.ksns).expect("initial keys"));
+        let keys = self.base_key.tdes_data_keys(&self.ksns, tdes::Variant::DataRequest).expect("data keys");
         let mut messages: Vec<_> = self.data.chunks_mut(BLOCKS).map(<[_]>::as_flattened_mut).enumerate().collect();
         keys.decrypt_cbc(tdes::Cipher::Tdes, &mut messages).expect("whole blocks");
     }

@@ -14,25 +14,32 @@ use crate::{
 
 const BEGIN: &[u8] = b"<DvcMsg";
 const END: &[u8] = b"</DvcMsg>";
+const CARD_END: &[u8] = b"\"></Card>";
 const KSN: usize = 10;
 const BLOCK: usize = 8;
 /// The longest ciphertext of a track, in bytes.
 const LONGEST: usize = 512;
-/// What a value that may be raw bytes ends with: the next attribute of its element, or the element's own end.
-const BEHIND: [&[u8]; 9] = [
-    b"\" ETrk1=\"",
-    b"\" ETrk2=\"",
-    b"\" ECData=\"",
-    b"\" CDataKSN=\"",
-    b"\" Exp=\"",
-    b"\" MskPAN=\"",
-    b"\" CHolder=\"",
-    b"\" EFormat=\"",
-    b"\"></Card>",
+/// The attributes that are read, and those that stand between them: a space, the name.
+const NAMES: [&[u8]; 11] = [
+    b" ETrk1",
+    b" ETrk2",
+    b" ECData",
+    b" CDataKSN",
+    b" MskPAN",
+    b" DvcSN",
+    b" Entry",
+    b" CEncode",
+    b" Exp",
+    b" CHolder",
+    b" EFormat",
 ];
-/// The attributes that hold ciphertext: track 1, track 2, what was keyed in.
-const ENCRYPTED: [&[u8]; 3] = [b" ETrk1=\"", b" ETrk2=\"", b" ECData=\""];
-const KSN_NAME: &[u8] = b" CDataKSN=\"";
+/// Which of them may hold any bytes: ciphertext of track 1, track 2 and what was keyed in; KSN.
+const OPAQUE: [usize; 4] = [0, 1, 2, 3];
+const KSN_AT: usize = 3;
+const MASKED_AT: usize = 4;
+const SERIAL_AT: usize = 5;
+const ENTRY_AT: usize = 6;
+const ENCODING_AT: usize = 7;
 
 /// A message: its decoded values, and where each stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,21 +59,24 @@ impl XmlMessage {
         if !message.starts_with(BEGIN) {
             return Err(PayloadError::StxMissing);
         }
-        match find(message, END) {
-            None => return Err(PayloadError::Truncated),
-            Some(at) if at + END.len() != message.len() => return Err(PayloadError::TrailingBytes),
-            Some(_) => {}
-        }
+        let values = Values::find(message);
         // The alarm goes before all else that may be wrong with the message.
-        if clear(message).any(alarm::in_slot) {
+        if values.clear().any(alarm::in_slot) {
             return Err(PayloadError::ClearAccountData);
         }
-        let entry = match text(message, b" Entry=\"")? {
+        if !message.ends_with(END) {
+            let found = message.windows(END.len()).any(|window| window == END);
+            return Err(if found { PayloadError::TrailingBytes } else { PayloadError::Truncated });
+        }
+        if values.repeated {
+            return Err(PayloadError::FieldLayoutResidue);
+        }
+        let entry = match values.text(ENTRY_AT)? {
             Some(b"SWIPE") => Entry::Swiped,
             Some(b"MANUAL") => Entry::Keyed,
             _ => return Err(PayloadError::Unsupported(Unsupported::Encoding)),
         };
-        match text(message, b" CEncode=\"")? {
+        match values.text(ENCODING_AT)? {
             Some(b"0") => {}
             None if entry == Entry::Keyed => {}
             Some(b"1") => return Err(PayloadError::Unsupported(Unsupported::Aamva)),
@@ -84,21 +94,21 @@ impl XmlMessage {
             };
             Ok::<_, PayloadError>(start..data.len())
         };
-        let ksn = value(message, KSN_NAME)?.ok_or(PayloadError::MissingKsn)?;
+        let ksn = values.opaque(KSN_AT)?.ok_or(PayloadError::MissingKsn)?;
         // Raw bytes or hex digits: of all values alike.
         let digits = ksn.len() != KSN;
         let ksn = keep(ksn, digits)?;
         let mut encrypted = [const { None }; 3];
-        for (place, name) in encrypted.iter_mut().zip(ENCRYPTED) {
-            let keyed = name == ENCRYPTED[2];
-            if let Some(value) = value(message, name)?.filter(|value| !value.is_empty())
+        for (which, place) in encrypted.iter_mut().enumerate() {
+            let keyed = which == 2;
+            if let Some(value) = values.opaque(which)?.filter(|value| !value.is_empty())
                 && keyed == (entry == Entry::Keyed)
             {
                 *place = Some(keep(value, digits)?);
             }
         }
-        let masked = text(message, b" MskPAN=\"")?.map(|value| keep(value, false)).transpose()?;
-        let serial = text(message, b" DvcSN=\"")?.map(|value| keep(value, false)).transpose()?;
+        let masked = values.text(MASKED_AT)?.map(|value| keep(value, false)).transpose()?;
+        let serial = values.text(SERIAL_AT)?.map(|value| keep(value, false)).transpose()?;
 
         // Digits may have hidden a card number in a ciphertext's place.
         if alarm::holds_account_number(&data)
@@ -178,51 +188,60 @@ impl fmt::Debug for XmlMessage {
     }
 }
 
-/// All of the message but its ciphertexts and KSN.
-fn clear(message: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(message);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        let names = ENCRYPTED.into_iter().chain([KSN_NAME]);
-        let Some((at, name)) = names.filter_map(|name| Some((find(text, name)?, name))).min() else {
-            return rest.take();
-        };
-        let (before, behind) = text.split_at(at + name.len());
-        let end = BEHIND.iter().filter_map(|end| find(behind, end)).min();
-        rest = Some(&behind[end.unwrap_or(0)..]);
-        Some(before)
-    })
+/// Where the value of each attribute begins, found in one pass.
+struct Values<'m> {
+    message: &'m [u8],
+    starts: [Option<usize>; NAMES.len()],
+    /// Whether an attribute stands there twice.
+    repeated: bool,
 }
 
-/// The value of an attribute that may hold any bytes. `name` is with the space in front and `="` behind.
-fn value<'m>(message: &'m [u8], name: &[u8]) -> Result<Option<&'m [u8]>, PayloadError> {
-    let Some(rest) = behind(message, name)? else { return Ok(None) };
-    let end = BEHIND.iter().filter_map(|behind| find(rest, behind)).min().ok_or(PayloadError::FieldOverrun)?;
-    Ok(Some(&rest[..end]))
-}
-
-/// The value of an attribute that holds text.
-fn text<'m>(message: &'m [u8], name: &[u8]) -> Result<Option<&'m [u8]>, PayloadError> {
-    let Some(rest) = behind(message, name)? else { return Ok(None) };
-    let end = find(rest, b"\"").ok_or(PayloadError::FieldOverrun)?;
-    Ok(Some(&rest[..end]))
-}
-
-/// What stands behind the one place with this name.
-fn behind<'m>(message: &'m [u8], name: &[u8]) -> Result<Option<&'m [u8]>, PayloadError> {
-    let Some(at) = find(message, name) else { return Ok(None) };
-    let rest = &message[at + name.len()..];
-    if find(rest, name).is_some() { Err(PayloadError::FieldLayoutResidue) } else { Ok(Some(rest)) }
-}
-
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    let first = *what.first()?;
-    let mut at = 0;
-    loop {
-        at += text.get(at..)?.iter().position(|byte| *byte == first)?;
-        if text[at..].starts_with(what) {
-            return Some(at);
+impl<'m> Values<'m> {
+    fn find(message: &'m [u8]) -> Self {
+        let mut values = Self { message, starts: [None; NAMES.len()], repeated: false };
+        for at in (1..message.len()).filter(|&at| message[at] == b'"' && message[at - 1] == b'=') {
+            let named = NAMES.iter().position(|name| message[..at - 1].ends_with(name));
+            if let Some(which) = named {
+                values.repeated |= values.starts[which].replace(at + 1).is_some();
+            }
         }
-        at += 1;
+        values
+    }
+
+    /// A value of text, up to the next quote.
+    fn text(&self, which: usize) -> Result<Option<&'m [u8]>, PayloadError> {
+        let Some(start) = self.starts[which] else { return Ok(None) };
+        let rest = &self.message[start..];
+        let end = rest.iter().position(|byte| *byte == b'"').ok_or(PayloadError::FieldOverrun)?;
+        Ok(Some(&rest[..end]))
+    }
+
+    /// A value of any bytes, up to the next attribute or the end of its element.
+    fn opaque(&self, which: usize) -> Result<Option<&'m [u8]>, PayloadError> {
+        let Some(start) = self.starts[which] else { return Ok(None) };
+        self.end(start).map(|end| Some(&self.message[start..end])).ok_or(PayloadError::FieldOverrun)
+    }
+
+    /// Where a value of any bytes ends that begins at `start`.
+    fn end(&self, start: usize) -> Option<usize> {
+        // The quote stands in front of the next name; behind that are `="` and the next value.
+        let next = self.starts.iter().zip(NAMES).filter_map(|(next, name)| (*next)?.checked_sub(name.len() + 3));
+        let next = next.filter(|end| *end >= start && self.message[*end] == b'"').min();
+        let element = || self.message[start..].windows(CARD_END.len()).position(|window| window == CARD_END);
+        next.or_else(|| Some(start + element()?))
+    }
+
+    /// All of the message but its ciphertexts and KSN.
+    fn clear(&self) -> impl Iterator<Item = &'m [u8]> {
+        let mut opaque = OPAQUE.map(|which| self.starts[which].and_then(|start| Some((start, self.end(start)?))));
+        opaque.sort_unstable();
+        let mut from = 0;
+        let before = opaque.map(|span| {
+            let (start, end) = span?;
+            let text = self.message.get(from..start);
+            from = from.max(end);
+            text
+        });
+        before.into_iter().flatten().chain(self.message.get(from..))
     }
 }
