@@ -98,7 +98,8 @@ fn the_counter_goes_on_and_comes_to_its_end() {
 #[test]
 fn a_card_of_ones_own_comes_from_a_file() {
     let folder = gateway("idtech-tdes");
-    let card = "card 4000056655665556\nexpiry 2904\nname  ROE/RICHARD\nservice_code 101\nsecurity_code 777\nzip 10001\n";
+    let card =
+        "card 4000056655665556\nexpiry 2904\nname  ROE/RICHARD\nservice_code 101\nsecurity_code 777\nzip 10001\n";
     folder.write("card", card);
     for (args, input) in [(["--card-file", "card"], ""), (["--card-file", "-"], card)] {
         let args = [&["simulate", "idtech-swipe"], &args[..]].concat();

@@ -2,7 +2,10 @@
 
 use p2pe_crypto::tlv::Tag;
 
-use crate::{Card, tlv, tracks::{self, Clear, joined}};
+use crate::{
+    Card, tlv,
+    tracks::{self, Clear, joined},
+};
 
 pub(crate) const PAN: u32 = 0x5A;
 pub(crate) const TRACK2: u32 = 0x57;
@@ -43,10 +46,12 @@ pub(crate) fn transaction(interface: Interface, counter: u32, random: &mut fastr
     let [.., atc_high, atc_low] = counter.to_be_bytes();
     let amount = random.u32(100..1_000_000);
     // JCB, Visa and Mastercard credit.
-    let application = [&[0xA0, 0, 0, 0, 0x65, 0x10, 0x10][..], &[0xA0, 0, 0, 0, 3, 0x10, 0x10], &[0xA0, 0, 0, 0, 4, 0x10, 0x10]]
-        [random.usize(..3)];
+    let application =
+        [&[0xA0, 0, 0, 0, 0x65, 0x10, 0x10][..], &[0xA0, 0, 0, 0, 3, 0x10, 0x10], &[0xA0, 0, 0, 0, 4, 0x10, 0x10]]
+            [random.usize(..3)];
     let bytes = |random: &mut fastrand::Rng, count: usize| (0..count).map(|_| random.u8(..)).collect::<Vec<u8>>();
-    let decimal = |number: u32, bytes: usize| tlv::nibbles(format!("{number:0width$}", width = 2 * bytes).as_bytes()).to_vec();
+    let decimal =
+        |number: u32, bytes: usize| tlv::nibbles(format!("{number:0width$}", width = 2 * bytes).as_bytes()).to_vec();
     let contact = interface == Interface::Contact;
     let objects = [
         (0x4F, application.to_vec()),

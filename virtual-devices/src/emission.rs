@@ -3,7 +3,10 @@
 use dukpt::Ksn;
 use p2pe_crypto::{CardData, DeviceProfile, Entry, Pan, TrackNumber, tlv::Tag};
 
-use crate::{Card, tracks::{Clear, joined}};
+use crate::{
+    Card,
+    tracks::{Clear, joined},
+};
 
 /// One payload.
 #[expect(missing_debug_implementations, reason = "knows a card")]
@@ -83,7 +86,8 @@ impl Expected {
 
     /// The fields in which what a gateway read is not what the device sent: their names, never their values.
     pub fn differences(&self, card: &CardData) -> impl Iterator<Item = &'static str> {
-        let text = |expected: &Option<Clear>, read: Option<&str>| expected.as_ref().map(|t| &t[..]) == read.map(str::as_bytes);
+        let text =
+            |expected: &Option<Clear>, read: Option<&str>| expected.as_ref().map(|t| &t[..]) == read.map(str::as_bytes);
         let shown = |value: Option<String>, expected: Option<&[u8]>| value.as_deref().map(str::as_bytes) == expected;
         let sensitive = card.sensitive();
         let numbers = [TrackNumber::One, TrackNumber::Two, TrackNumber::Three];
@@ -97,7 +101,10 @@ impl Expected {
             ("front stripe", self.stripe.as_ref().map(|s| &s[1..70]) == sensitive.jis2().map(|s| s.expose())),
             ("entry", card.entry() == self.entry),
             ("name", text(&self.name, card.name())),
-            ("service code", shown(card.service_code().map(|code| code.to_string()), self.service_code.as_ref().map(|c| &c[..]))),
+            (
+                "service code",
+                shown(card.service_code().map(|code| code.to_string()), self.service_code.as_ref().map(|c| &c[..])),
+            ),
             ("session id", card.session_id() == self.session_id.as_ref()),
             ("chip data", self.chip.iter().all(chip)),
         ];

@@ -143,7 +143,10 @@ impl<'k> Terminal<'k> {
                     tdes::Variant::Pin => transaction.pin_variant_data_key(),
                     tdes::Variant::DataResponse => return Err(KeyError::NotPermitted),
                 };
-                Transaction { ksn: Ksn::Tdes(transaction.ksn()), key: WorkingKey::Tdes(key, *cipher, Box::new(transaction)) }
+                Transaction {
+                    ksn: Ksn::Tdes(transaction.ksn()),
+                    key: WorkingKey::Tdes(key, *cipher, Box::new(transaction)),
+                }
             }
             Self::Aes(terminal, suite) => {
                 let transaction = terminal.next_transaction()?;

@@ -145,14 +145,7 @@ impl Model {
                 &[&[S::HexValues, S::RawValues], &[S::Tracks12, S::Track1, S::Track2, S::Keyed, S::KeyedWithCode]]
             }
             Self::Neo => &[
-                &[
-                    S::Contact,
-                    S::Contactless,
-                    S::ContactlessMsd,
-                    S::ContactlessKernel2,
-                    S::SwipeFrame,
-                    S::SwipeObjects,
-                ],
+                &[S::Contact, S::Contactless, S::ContactlessMsd, S::ContactlessKernel2, S::SwipeFrame, S::SwipeObjects],
                 &[S::Version3, S::Version2, S::NoTransport],
                 COPIES,
                 &[S::Flat, S::Grouped],

@@ -62,7 +62,8 @@ impl Setup {
         let mut choices = vec![Vec::new()];
         for group in model.settings() {
             let with = |chosen: &Vec<Setting>, setting: &Setting| [&chosen[..], &[*setting]].concat();
-            choices = choices.iter().flat_map(|chosen| group.iter().map(move |setting| with(chosen, setting))).collect();
+            choices =
+                choices.iter().flat_map(|chosen| group.iter().map(move |setting| with(chosen, setting))).collect();
         }
         choices.into_iter().flat_map(move |settings| {
             Encryption::all().filter_map(move |encryption| Self::new(model, encryption, &settings).ok())

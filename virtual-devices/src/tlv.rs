@@ -67,7 +67,8 @@ pub(crate) fn nibbles(text: &[u8]) -> Clear {
 pub(crate) fn covered(text: &[u8]) -> Vec<u8> {
     let end = text.iter().position(|&byte| byte == b'=').unwrap_or(text.len());
     let shown = |at: usize| at < 4 || (end - 4..end + 8).contains(&at);
-    let text: Clear = Zeroizing::new(text.iter().enumerate().map(|(at, &b)| if shown(at) { b } else { b'C' }).collect());
+    let text: Clear =
+        Zeroizing::new(text.iter().enumerate().map(|(at, &b)| if shown(at) { b } else { b'C' }).collect());
     core::mem::take(&mut *nibbles(&text))
 }
 

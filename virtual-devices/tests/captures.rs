@@ -1,5 +1,4 @@
 //! What real devices sent, byte for byte, from the card, key and serial number behind it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use p2pe_virtual_devices::{Card, DeviceKey, Form, Model, Setting, Setup, VirtualDevice, ksn_at};
 
@@ -35,7 +34,7 @@ fn headers_of_frames() {
     };
     let chip = || Card::test().unwrap();
     let no_chip = || Card::test().unwrap().with_service_code("101").unwrap();
-    use Setting::{Binary, NoSerial, Sha1Hashes, SecurityCode, Track2, Tracks123, Zip};
+    use Setting::{Binary, NoSerial, SecurityCode, Sha1Hashes, Track2, Tracks123, Zip};
     let swipe = Model::IdTechSwipe;
     // Augusta S, SecuRED, SecureMag, a track 2 alone; keypads without and with extra data.
     assert_eq!(head(swipe, chip(), &[]), [0x80, 0x1F, 0xA3, 0x9B]);

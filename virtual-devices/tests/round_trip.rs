@@ -21,7 +21,12 @@ fn every_setup_of_every_model() {
     let cards = [
         Card::test().unwrap(),
         Card::new("378282246310005", "2712").unwrap().with_security_code("7351").unwrap(),
-        Card::new("6205501234567890123", "3101").unwrap().with_name("LI/MEI").unwrap().with_service_code("101").unwrap(),
+        Card::new("6205501234567890123", "3101")
+            .unwrap()
+            .with_name("LI/MEI")
+            .unwrap()
+            .with_service_code("101")
+            .unwrap(),
     ];
     for &model in Model::ALL {
         for setup in Setup::all(model) {
@@ -47,7 +52,8 @@ fn every_setup_of_every_model() {
     // Every layout and every encryption that a device has, but for what only a host encrypts with.
     for profile in DeviceProfile::builtin() {
         let name = profile.name();
-        let none = name.ends_with("-response") || ["magtek", "verifone"].iter().any(|family| name.starts_with(family)) && name.contains("-aes");
+        let none = name.ends_with("-response")
+            || ["magtek", "verifone"].iter().any(|family| name.starts_with(family)) && name.contains("-aes");
         assert_eq!(profiles.contains_key(name), !none, "{name}");
     }
 }
@@ -114,7 +120,8 @@ fn keys_and_ksns_of_another_scheme_or_size_are_refused() {
     let encryption = "track-aes-dukpt-256".parse::<DeviceProfile>().unwrap().encryption();
     let aes = Setup::new(Model::Track, encryption, &[]).unwrap();
     let (tdes_ksn, aes_ksn) = (ksn_at(&gateway::TDES_KSN, 1).unwrap(), ksn_at(&gateway::AES_KSN, 1).unwrap());
-    let (tdes_key, aes_key) = (DeviceKey::base(Scheme::Tdes, &[1; 16]).unwrap(), DeviceKey::base(Scheme::Aes, &[1; 32]).unwrap());
+    let (tdes_key, aes_key) =
+        (DeviceKey::base(Scheme::Tdes, &[1; 16]).unwrap(), DeviceKey::base(Scheme::Aes, &[1; 32]).unwrap());
     let shorter = DeviceKey::base(Scheme::Aes, &[1; 16]).unwrap();
     let made = |setup: &Setup, key, ksn| VirtualDevice::new(setup.clone(), key, ksn, 1).map(drop);
     assert_eq!(made(&tdes, &tdes_key, &tdes_ksn), Ok(()));

@@ -50,12 +50,14 @@ proptest! {
 
     #[test]
     fn a_changed_byte_is_refused_or_gives_the_same_card(
-        setup in any::setup(), card in any::card(), seed: u64, places in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 20),
+        setup in any::setup(), card in any::card(), counter in any::counter(), seed: u64, places in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 20),
     ) {
         let profile = setup.profile();
         let key = DeviceKey::test(profile.encryption()).unwrap();
-        let ksn = ksn_at(device_id(profile.encryption()), 0x155).unwrap();
-        let sent = VirtualDevice::new(setup.clone(), &key, &ksn, seed).unwrap().read(&card.card()).unwrap();
+        let ksn = ksn_at(device_id(profile.encryption()), counter).unwrap();
+        let sent = VirtualDevice::new(setup.clone(), &key, &ksn, seed).unwrap().read(&card.card());
+        // The last counter's MAC would need one behind it.
+        let Ok(sent) = sent else { return Ok(()) };
         let gateway = gateway(profile);
         for (at, change) in places {
             let mut bytes = sent.bytes.clone();

@@ -28,14 +28,20 @@ pub(super) fn card(args: &Simulate) -> Result<Card, Failure> {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let read = if path == Path::new("-") { read_wiped(io::stdin().lock(), LONGEST) } else { read_file_wiped(path, LONGEST) };
+    let read =
+        if path == Path::new("-") { read_wiped(io::stdin().lock(), LONGEST) } else { read_file_wiped(path, LONGEST) };
     read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display()), "correct --card-file"))
 }
 
 /// Lines of a name and a value.
 fn of_file(text: &[u8]) -> Result<Card, Failure> {
     const NAMES: [&str; 7] = ["card", "expiry", "name", "service_code", "security_code", "street", "zip"];
-    let unknown = || Failure::usage("the card file is not lines of a name and a value", "the names are card, expiry, name, service_code, security_code, street and zip");
+    let unknown = || {
+        Failure::usage(
+            "the card file is not lines of a name and a value",
+            "the names are card, expiry, name, service_code, security_code, street and zip",
+        )
+    };
     let mut values: [Option<&str>; 7] = [None; 7];
     for line in str::from_utf8(text).map_err(|_| unknown())?.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(char::is_whitespace).ok_or_else(unknown)?;

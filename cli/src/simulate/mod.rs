@@ -71,10 +71,11 @@ fn setup(args: &Simulate) -> Result<Setup, Failure> {
 
 fn key(args: &Simulate, encryption: Encryption) -> Result<DeviceKey, Failure> {
     let scheme = encryption.scheme();
-    let read = |path| read_key_file(path).map_err(|error| Failure::usage(error, "name a file with the key in hex digits"));
+    let read =
+        |path| read_key_file(path).map_err(|error| Failure::usage(error, "name a file with the key in hex digits"));
     let key = match (&args.base_key_file, &args.initial_key_file) {
-        (Some(path), _) => DeviceKey::base(scheme, &*read(path)?),
-        (None, Some(path)) => DeviceKey::initial(scheme, &*read(path)?),
+        (Some(path), _) => DeviceKey::base(scheme, &read(path)?),
+        (None, Some(path)) => DeviceKey::initial(scheme, &read(path)?),
         (None, None) => DeviceKey::test(encryption),
     };
     key.map_err(|error| Failure::usage(error, "the key's length is that of the scheme"))

@@ -81,7 +81,12 @@ fn swipe(reading: &mut Reading<'_, '_>) -> Result<(Data, Expected), KeyError> {
     Ok((frame(reading, encode_type, slots, session_id)?, expected))
 }
 
-fn frame(reading: &Reading<'_, '_>, encode_type: u8, slots: [Slot; 3], session_id: Option<[u8; 8]>) -> Result<Data, KeyError> {
+fn frame(
+    reading: &Reading<'_, '_>,
+    encode_type: u8,
+    slots: [Slot; 3],
+    session_id: Option<[u8; 8]>,
+) -> Result<Data, KeyError> {
     let keyed = encode_type == 0xC0;
     let flag = |set: bool, bit: u8| u8::from(set) << bit;
     let each = |of: fn(&Slot) -> bool| (0..).zip(&slots).fold(0, |bits, (bit, slot)| bits | flag(of(slot), bit));

@@ -41,7 +41,8 @@ pub(super) fn answer(reading: &mut Reading<'_, '_>) -> Result<Written, KeyError>
     } else {
         let (kind, account, others, expected) = chip_objects(reading)?;
         let grouped = reading.has(Setting::Grouped);
-        let account = if grouped { vec![tlv::object(0xFF_EE04, &tlv::object(0xE1, &tlv::all(&account)))] } else { account };
+        let account =
+            if grouped { vec![tlv::object(0xFF_EE04, &tlv::object(0xE1, &tlv::all(&account)))] } else { account };
         let others = if grouped { vec![tlv::object(0xFF_8105, &tlv::all(&others))] } else { others };
         (kind, [vec![ksn, tlv::object(RESULT, &[0x00, 0x10])], account, others].concat(), expected)
     };
@@ -153,7 +154,9 @@ pub(super) fn quick_chip(reading: &mut Reading<'_, '_>) -> Result<Written, KeyEr
         tlv::object(chip::EXPIRY, &account.expiry),
     ];
     objects.extend(chip::objects(&expected.chip));
-    for (copy, tag, value) in [(MASKED_TRACK2, chip::TRACK2, &account.track2[..]), (MASKED_PAN, chip::PAN, card.number())] {
+    for (copy, tag, value) in
+        [(MASKED_TRACK2, chip::TRACK2, &account.track2[..]), (MASKED_PAN, chip::PAN, card.number())]
+    {
         objects.push(tlv::object(copy, &tlv::covered(value)));
         objects.push(tlv::object(tag, &reading.transaction.encrypt(&tlv::nibbles(value))?));
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "not every test file uses every helper")]
 
 use dukpt::{KeyId, KeyImport, KeyMaterial, Ksn, KsnPrefix, Lifetime, MemoryStore, Scheme};
-use p2pe_crypto::{CardData, Decryptor, Device, Devices, DeviceProfile, Encryption, Error, Payload, tracks};
+use p2pe_crypto::{CardData, Decryptor, Device, DeviceProfile, Devices, Encryption, Error, Payload, tracks};
 use p2pe_virtual_devices::{Emission, Form};
 
 pub(crate) const TDES_KSN: [u8; 10] = [0xFF, 0xFF, 0x98, 0x76, 0x54, 0x32, 0x10, 0xE0, 0, 0];
