@@ -161,6 +161,23 @@ impl Key for StoreKey<'_> {
         }
     }
 
+    fn derive_each<P: IntoIterator<Item = aes::Derivation>>(
+        &self,
+        paths: impl IntoIterator<Item = Result<P, KeyError>>,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        match self {
+            Self::Memory(key) => key.derive_each(paths, |number, key| match each(number, key.map(Self::Memory)) {
+                Some(Self::Memory(spent)) => Some(spent),
+                _ => None,
+            }),
+            Self::Pkcs11(key) => key.derive_each(paths, |number, key| match each(number, key.map(Self::Pkcs11)) {
+                Some(Self::Pkcs11(spent)) => Some(spent),
+                _ => None,
+            }),
+        }
+    }
+
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
         either!(Self, self, key => key.tdes_initial_key(ksn))
     }

@@ -61,6 +61,17 @@ pub(crate) fn cases() -> Vec<Case> {
                 results.put(&data);
                 spent = Some(key);
             }
+            // More than the cipher has lanes, in paths of two lengths.
+            let other = Ksn::try_from(&[0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0x00, 0x00, 0x00, 0x06][..])?;
+            let ksns: Vec<_> = (0..20).map(|i| if i % 3 == 0 { other } else { ksn }).collect();
+            let mut done = Ok(());
+            DataKey::derive_each(&key, &ksns, Suite::new(base, base, DataUsage::Encrypt)?, |_, key| {
+                let mut data = data.to_vec();
+                let decrypted = key.and_then(|key| key.decrypt_cbc(&[1; 16], &mut data).map(|()| key));
+                results.put(&data);
+                decrypted.map_err(|error| done = Err(error)).ok()
+            });
+            done?;
             let transaction = TransactionKey::derive(&key, &ksn, base)?;
             for key_type in permitted(&CIPHERS, base) {
                 for usage in [Usage::DataEncrypt, Usage::DataBoth] {

@@ -29,6 +29,19 @@ pub trait Key: Sized {
         steps.try_fold(first, |key, step| key.derive(&step))
     }
 
+    /// The keys at the ends of many such paths. `each` gets the number of a path with its key, in any order, or with the
+    /// reason why there is none, and may give back a key that is needed no more.
+    fn derive_each<P: IntoIterator<Item = aes::Derivation>>(
+        &self,
+        paths: impl IntoIterator<Item = Result<P, KeyError>>,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        let mut spent = None;
+        for (number, path) in paths.into_iter().enumerate() {
+            spent = each(number, path.and_then(|path| self.derive_path(path, spent.take())));
+        }
+    }
+
     /// The TDES initial key of one device (X9.24-1:2009, A.6): the one exit of key bytes from a store, because
     /// no standard token can run the rest of TDES DUKPT inside.
     ///

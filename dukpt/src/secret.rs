@@ -27,8 +27,13 @@ impl<const N: usize> Secret<N> {
         spent: Option<Self>,
         fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut secret = spent.unwrap_or_else(|| Self(Box::new([0; N])));
-        secret.0.zeroize();
+        let mut secret = match spent {
+            Some(mut secret) => {
+                secret.0.zeroize();
+                secret
+            }
+            None => Self(Box::new([0; N])),
+        };
         fill(&mut secret.0)?;
         Ok(secret)
     }

@@ -1,5 +1,7 @@
 //! The ciphers as software: the only module that names them. DES is bitsliced, so no table is indexed by a secret.
 
+mod aes_lanes;
+
 use alloc::vec::Vec;
 
 use ::aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
@@ -12,6 +14,8 @@ use cipher::{
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+pub(crate) use aes_lanes::{LANES, Lanes};
 
 use crate::KeyError;
 
@@ -107,22 +111,18 @@ fn whole_des_blocks(data: &mut [u8]) -> Result<&mut [[u8; 8]], KeyError> {
 
 /// One step of AES DUKPT, in place: the key in the first `length` bytes (16, 24 or 32) becomes `data`, 16 or 32 bytes,
 /// encrypted under it.
-pub(crate) fn aes_derive(key: &mut [u8; 32], length: usize, data: &[u8]) -> Result<(), KeyError> {
-    fn run<C>(key: &mut [u8; 32], length: usize, data: &[u8]) -> Result<(), KeyError>
-    where
-        C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
-    {
-        let cipher = C::new(key[..length].try_into().map_err(|_| KeyError::BadLength)?);
+pub(crate) fn aes_derive(key: &mut [u8; 32], length: usize, data: &[u8]) {
+    fn run(cipher: &impl BlockCipherEncrypt<BlockSize = U16>, key: &mut [u8; 32], data: &[u8]) {
         for (block, data) in key.as_chunks_mut::<16>().0.iter_mut().zip(data.as_chunks::<16>().0) {
-            *block = *data;
-            cipher.encrypt_block(block.into());
+            cipher.encrypt_block_b2b(data.into(), block.into());
         }
-        Ok(())
     }
-    match length {
-        16 => run::<Aes128Enc>(key, 16, data),
-        24 => run::<Aes192Enc>(key, 24, data),
-        _ => run::<Aes256Enc>(key, 32, data),
+    match *key {
+        [ref key16 @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] if length == 16 => {
+            run(&Aes128Enc::new(key16.into()), key, data)
+        }
+        [ref key24 @ .., _, _, _, _, _, _, _, _] if length == 24 => run(&Aes192Enc::new(key24.into()), key, data),
+        _ => run(&Aes256Enc::new((&*key).into()), key, data),
     }
 }
 

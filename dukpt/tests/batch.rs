@@ -63,6 +63,39 @@ proptest! {
         }
     }
 
+    /// Many at once, with counters of all lengths and some that have no key; half of the keys are given back.
+    #[test]
+    fn aes_keys_together(
+        base_key: [u8; 32], base in 0usize..3, size in 0usize..3,
+        items in vec((any::<[u8; 8]>(), any::<u32>(), any::<bool>()), 0..40), clear: [u8; 32],
+    ) {
+        prop_assume!(size <= base);
+        let base_key = &base_key[..SIZES[base].length()];
+        let (store, name) = store("aes-base", base_key);
+        let suite = aes::Suite::new(SIZES[base], SIZES[size], aes::DataUsage::Encrypt).unwrap();
+        let bytes: Vec<_> = items.iter().map(|(id, counter, zero)| {
+            aes_ksn(*id, if *zero && counter % 3 == 0 { 0 } else { few_bits(*counter, 16) })
+        }).collect();
+        let ksns: Vec<_> = bytes.iter().map(|bytes| aes::Ksn::try_from(&bytes[..]).unwrap()).collect();
+        let mut kept = Vec::new();
+        let mut results: Vec<Option<Result<Vec<u8>, KeyError>>> = vec![None; ksns.len()];
+        aes::DataKey::derive_each(&store.key(&name).unwrap(), &ksns, suite, |number, key| {
+            let ciphertext = (bytes[number][8..] != [0; 4]).then(|| {
+                let expected = naive_aes::data_key(base_key, &bytes[number], aes::DataUsage::Encrypt, SIZES[size].length());
+                encrypt_cbc(&[0; 16], &clear, |block| naive_aes::encrypt_block(&expected, block))
+            });
+            let mut data = ciphertext.unwrap_or_default();
+            let done = key.as_ref().map_err(Clone::clone).and_then(|key| key.decrypt_cbc(&[0; 16], &mut data));
+            assert!(results[number].replace(done.map(|()| data)).is_none(), "{number} twice");
+            if number % 2 == 0 { key.ok() } else { kept.extend(key); None }
+        });
+        for (bytes, result) in bytes.iter().zip(results) {
+            let zero = bytes[8..] == [0; 4];
+            let expected = if zero { Err(KsnError::CounterZero.into()) } else { Ok(clear.to_vec()) };
+            prop_assert_eq!(result, Some(expected));
+        }
+    }
+
     /// Few devices and many, few transactions and more than there are lanes, of each variant.
     #[test]
     fn tdes_keys(
@@ -124,7 +157,7 @@ fn what_is_no_path() {
     assert!(key.derive_path(steps.clone(), None).is_ok());
     // The data key derives nothing: not inside of a path, not as its beginning.
     let beyond = steps.iter().chain(&steps[1..2]).copied();
-    assert_eq!(key.derive_path(beyond, None).err(), Some(KeyError::NotPermitted));
+    assert_eq!(key.derive_path(beyond.clone(), None).err(), Some(KeyError::NotPermitted));
     let data_key = key.derive_path(steps.clone(), None).unwrap();
     assert_eq!(data_key.derive_path(steps[1..2].to_vec(), None).err(), Some(KeyError::NotPermitted));
     // In two pieces it is the same path; a spent key of the store itself stays where it is.
@@ -134,6 +167,17 @@ fn what_is_no_path() {
     there.decrypt_cbc(&[0; 16], &mut one).unwrap();
     aes::DataKey::derive(&key, &ksn, suite).unwrap().decrypt_cbc(&[0; 16], &mut other).unwrap();
     assert_eq!(one, other);
+
+    // Together with others, each such path fails alone.
+    let paths = [steps[..2].to_vec(), Vec::new(), beyond.clone().collect(), steps.clone()];
+    let mut ends = [const { None }; 5];
+    let unknown = KeyError::NotFound(name.clone());
+    key.derive_each(paths.map(Ok).into_iter().chain([Err(unknown.clone())]), |number, key| {
+        ends[number] = Some(key.as_ref().err().cloned());
+        key.ok()
+    });
+    let refused = Some(Some(KeyError::NotPermitted));
+    assert_eq!(ends, [Some(None), refused.clone(), refused, Some(None), Some(Some(unknown))]);
 
     let zero = aes::Ksn::try_from(&aes_ksn([3; 8], 0)[..]).unwrap();
     let spent = aes::DataKey::derive(&key, &ksn, suite).ok();

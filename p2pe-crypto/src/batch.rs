@@ -1,4 +1,4 @@
-//! Many payloads at once, by base key and profile: TDES payloads share the lanes of the cipher, AES payloads the key's place.
+//! Many payloads at once, by base key and profile: payloads of one group share the lanes of the cipher.
 
 use alloc::vec::Vec;
 use core::borrow::Borrow;
@@ -38,7 +38,7 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
     /// Decrypts many payloads, of any devices and schemes; result `i` is that of payload `i`, and the same as
     /// [`Decryptor::decrypt`] gives. A payload that fails, fails alone.
     ///
-    /// TDES payloads are derived and decrypted many at once, so a batch of a few hundred is fastest.
+    /// Keys are derived many at once, TDES payloads also decrypted so: a batch of a few hundred is fastest.
     pub fn decrypt_batch(&self, payloads: &[Payload]) -> Vec<Result<CardData, Error>> {
         let mut results: Results = payloads.iter().map(|_| None).collect();
         let (mut tdes, mut aes) = (Vec::new(), Vec::new());
@@ -64,7 +64,6 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         results.into_iter().map(|result| result.unwrap_or(Err(Error::DecryptFailed))).collect()
     }
 
-    /// One key after the other, each in the place of the one before.
     fn decrypt_aes(
         &self,
         group: &Group<'_, aes::Ksn>,
@@ -76,16 +75,16 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         };
         let base_key = self.store().key(&group.device.base_key)?;
         let profile = group.device.profile;
-        let mut spent = None;
-        for (index, ksn) in &group.members {
-            let result = aes::DataKey::derive_after(spent.take(), &base_key, ksn, suite).map_err(Error::from);
-            results[*index] = Some(result.and_then(|key| {
+        let ksns = group.members.iter().map(|(_, ksn)| ksn);
+        aes::DataKey::derive_each(&base_key, ksns, suite, |number, key| {
+            let (index, _) = group.members[number];
+            let card = key.as_ref().map_err(|error| error.clone().into()).and_then(|key| {
                 let cbc = |data: &mut [u8]| key.decrypt_cbc(&ZERO_IV, data);
-                let card = read(&payloads[*index], profile, |field| decrypt(field, cbc));
-                spent = Some(key);
-                card
-            }));
-        }
+                read(&payloads[index], profile, |field| decrypt(field, cbc))
+            });
+            results[index] = Some(card);
+            key.ok()
+        });
         Ok(())
     }
 

@@ -138,6 +138,18 @@ impl<K: Key> DataKey<K> {
         base_key.derive_path(path, spent.map(|key| key.0)).map(Self)
     }
 
+    /// The data keys of many transactions, which a store may derive together. `each` gets the number of a KSN with its key,
+    /// in any order, or with the reason why there is none, and may give back a key that is needed no more.
+    pub fn derive_each<'k>(
+        base_key: &K,
+        ksns: impl IntoIterator<Item = &'k Ksn>,
+        suite: Suite,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        let path = |ksn: &Ksn| Ok(core::iter::once(ksn.initial_key(suite)).chain(ksn.steps(suite)?));
+        base_key.derive_each(ksns.into_iter().map(path), |number, key| each(number, key.map(Self)).map(|key| key.0));
+    }
+
     /// CBC decryption in place; `data` is whole blocks of the key's cipher, and TDES takes the first 8 bytes of the IV.
     ///
     /// # Errors
