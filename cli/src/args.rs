@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, builder::TypedValueParser};
 
+use crate::simulate::args::Simulate;
+
 const EXAMPLES: &str = "\
 Examples:
   p2pe demo --store memory                         see it work, with no HSM
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     Vault(VaultArgs),
     /// One executed known answer for each mechanism in use
     Selftest,
+    /// Send what payment devices send, without the devices: keypads, swipe and chip readers, with test cards
+    Simulate(Simulate),
     /// Show the whole way from device payload to token; makes its own throwaway SoftHSM token
     Demo,
 }

@@ -14,6 +14,7 @@ mod output;
 mod profiles;
 mod selftest;
 mod vault;
+mod simulate;
 
 use std::{env, process::ExitCode};
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
+        Command::Simulate(command) => simulate::run(command, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),
     };
     match done {

@@ -19,6 +19,10 @@ impl Output {
         Self { json }
     }
 
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a result: `value` as JSON, or `text`.
     pub(crate) fn result(&self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let line = if self.json { format!("{value:#}\n") } else { text() };

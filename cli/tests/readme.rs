@@ -44,6 +44,18 @@ fn the_first_look_with_keys_in_memory() {
     assert!(!out.contains("4761739001010010"));
 }
 
+/// After the first look, in its folder.
+#[test]
+fn devices_in_software() {
+    let out = printed(&format!("{}\necho; {}", snippets()[0], snippets()[3]));
+    let (_, out) = out.split_once("\n\n").unwrap();
+    for part in ["sredkey ", "security-code ", "security_code  present", "swiped", "FFFF9876543210E00007", "keyed"] {
+        assert!(out.contains(part), "{part} is missing in:\n{out}");
+    }
+    assert_eq!(out.matches("476173******0010").count(), 3, "{out}");
+    assert!(!out.contains("4761739001010010"));
+}
+
 #[test]
 fn the_whole_story_with_keys_in_a_token() {
     let module = throwaway_token::find_module().unwrap();
@@ -79,7 +91,7 @@ fn the_rust_example_after_the_shell_snippets() {
 
 #[test]
 fn the_third_set_of_snippets_is_how_tools_test_builds_the_python_package() {
-    assert_eq!(snippets().len(), 3);
+    assert_eq!(snippets().len(), 4);
     assert!(snippets()[2].contains("maturin develop"));
     let script = include_str!("../../tools/test");
     assert!(script.contains("blocks == 3' README.md") && script.contains("bash -euo pipefail -c \"$lines\""));

@@ -124,6 +124,7 @@ pub(crate) fn cases() -> Vec<Case> {
             for format in formats()? {
                 results.put(transaction.mac_key().generate(format, data)?.as_bytes());
             }
+            results.put(transaction.hmac_sha256(data)?.as_bytes());
             Ok(())
         });
     }

@@ -48,6 +48,9 @@ mod tdes_side {
         device.pin_key().encrypt_block(&mut block);
         host.pin_key().decrypt_block(&mut block);
         assert_eq!(block, [7; 8], "{}", device.ksn());
+        let code = device.hmac_sha256(&CLEAR).unwrap();
+        assert_eq!(host.verify_hmac_sha256(&CLEAR, code.as_bytes()), Ok(()), "{}", device.ksn());
+        assert!(host.verify_hmac_sha256(&CLEAR[1..], code.as_bytes()).is_err(), "{}", device.ksn());
 
         let mut data = CLEAR;
         device.data_key().encrypt_cbc(tdes::Cipher::Tdes, &IV, &mut data).unwrap();

@@ -139,6 +139,24 @@ fn blocks_moved_about() {
     }
 }
 
+/// The check character of a front stripe does not tell two changes that cancel out; that its characters have 7 bits does.
+#[test]
+fn a_front_stripe_of_other_than_characters() {
+    let mut stripe = [&[0x7F, b'a'][..], &[b'7'; 68], &[0x7F, 0]].concat();
+    stripe[71] = stripe[1..71].iter().fold(0, |check, byte| check ^ byte);
+    let outcome = |stripe: &[u8]| {
+        let mut content = Content::of(["", TRACK2, ""]);
+        content.tracks[2] = stripe.to_vec();
+        decryptor("idtech-tdes")
+            .decrypt(&Payload::parse(&content.frame()).unwrap())
+            .map(|card| card.sensitive().jis2().is_some())
+    };
+    assert_eq!(outcome(&stripe), Ok(true));
+    stripe[20] |= 0x80;
+    stripe[30] |= 0x80;
+    assert_eq!(outcome(&stripe), Err(Error::DecryptFailed));
+}
+
 /// In a frame the clear length is told, and a device sends the check character with it. Taken as left out, it lets an
 /// altered security code through: the garbled last block, `?` and check character, reads as another digit and `?`.
 #[test]

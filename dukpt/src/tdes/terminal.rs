@@ -4,7 +4,7 @@ use super::{
     DataEncryptionKey, DataKey, InitialKey, Ksn, MacGenerationKey, MacVerificationKey, PinKey, TransactionKey,
     working::Mask,
 };
-use crate::Exhausted;
+use crate::{Exhausted, KeyError, MacAlgorithm, Tag, clear::ClearKey};
 
 /// A device: 21 future key registers at most, each with the key of one path. The initial key is not kept.
 #[expect(missing_debug_implementations, reason = "holds clear keys")]
@@ -118,6 +118,14 @@ impl Transaction {
     #[must_use]
     pub fn mac_key(&self) -> MacGenerationKey {
         MacGenerationKey(self.key.variant(Mask::MacRequest))
+    }
+
+    /// The HMAC-SHA-256 (32 bytes) that [`TransactionKey::verify_hmac_sha256`] verifies.
+    ///
+    /// # Errors
+    /// None: every key has one.
+    pub fn hmac_sha256(&self, data: &[u8]) -> Result<Tag, KeyError> {
+        ClearKey::Hmac(self.key.expose()).mac(MacAlgorithm::HmacSha256, data)
     }
 
     /// The key that verifies the host's response: the response MAC key.

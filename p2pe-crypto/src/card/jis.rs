@@ -6,12 +6,14 @@ pub(crate) const LENGTH: usize = 72;
 /// Start and end sentinel.
 const SENTINEL: u8 = 0x7F;
 
-/// The 69 characters of data, if this is the clear text of a stripe and its check character is right: the exclusive-or of
-/// all behind the start sentinel.
+/// The 69 characters of data, if this is the clear text of a stripe, of 7-bit characters, and its check character is right:
+/// the exclusive-or of all behind the start sentinel. That alone lets one garbled block of 256 through.
 pub(super) fn data(clear: &[u8]) -> Option<&[u8]> {
     match clear {
         [SENTINEL, data @ .., SENTINEL, check] if clear.len() == LENGTH => {
-            (data.iter().fold(SENTINEL, |lrc, byte| lrc ^ byte) == *check).then_some(data)
+            let (check_character, bits) =
+                data.iter().fold((SENTINEL, 0), |(lrc, bits), byte| (lrc ^ byte, bits | byte));
+            (check_character == *check && bits <= 0x7F).then_some(data)
         }
         _ => None,
     }
