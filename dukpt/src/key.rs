@@ -84,49 +84,39 @@ pub trait Key: Sized {
     /// blocks.
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError>;
 
-    /// CBC encryption in place, as [`Key::decrypt_cbc`]. A store that cannot says so, as with each method from here on.
+    /// CBC encryption in place, as [`Key::decrypt_cbc`].
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`]; [`KeyError::BadLength`] for partial
     /// blocks; [`KeyError::Unsupported`].
-    fn encrypt_cbc(&self, _iv: &[u8; 16], _data: &mut [u8]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("encryption"))
-    }
+    fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError>;
 
     /// Encryption of one cipher block in place.
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Pin`]; [`KeyError::BadLength`] for another length;
     /// [`KeyError::Unsupported`].
-    fn encrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("PIN keys"))
-    }
+    fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError>;
 
     /// Decryption of one cipher block in place.
     ///
     /// # Errors
     /// As of [`Key::encrypt_block`].
-    fn decrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("PIN keys"))
-    }
+    fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError>;
 
     /// The whole MAC of `data`.
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Mac`] and of a type that the algorithm takes;
     /// [`KeyError::Unsupported`].
-    fn mac(&self, _algorithm: MacAlgorithm, _data: &[u8]) -> Result<Tag, KeyError> {
-        Err(KeyError::Unsupported("MAC keys"))
-    }
+    fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError>;
 
     /// The check value of a stored or derived key.
     ///
     /// # Errors
     /// [`KeyError::Unsupported`] where the store cannot tell; [`KeyError::NotPermitted`] where there is none of this
     /// method.
-    fn check_value(&self, _method: CheckMethod) -> Result<CheckValue, KeyError> {
-        Err(KeyError::Unsupported("check values of derived keys"))
-    }
+    fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError>;
 
     /// HMAC-SHA-256 of `data` (RFC 2104): tokens and fingerprints.
     ///

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod aes;
+pub mod cache;
 mod check_value;
 mod clear;
 mod key;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Scheme, aes, tdes};
+use dukpt::{CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyStore, MacAlgorithm, Scheme, Tag, aes, tdes};
 
 pub(crate) struct FakeStore {
     pub(crate) calls: RefCell<Vec<String>>,
@@ -54,6 +54,27 @@ impl Key for FakeKey<'_> {
         data.iter_mut().for_each(|byte| *byte = !*byte);
         (self.0.on_clear_text)();
         self.0.asked("decrypt_cbc", "")
+    }
+
+    // A decryptor asks nothing of these.
+    fn encrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn encrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn decrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn mac(&self, _: MacAlgorithm, _: &[u8]) -> Result<Tag, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn check_value(&self, _: CheckMethod) -> Result<CheckValue, KeyError> {
+        Err(KeyError::NotPermitted)
     }
 
     fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {

@@ -1,6 +1,7 @@
 //! The backend against real tokens, each test with a token of its own.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cache;
 mod ceremony;
 mod common;
 mod differential;
