@@ -1,4 +1,5 @@
 //! Every published and constructed vector on the memory store.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dukpt::{KeyImport, Lifetime, MemoryStore};
 use p2pe_vectors::{Outcome, VectorFile, run};
