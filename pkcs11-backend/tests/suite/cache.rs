@@ -38,7 +38,7 @@ fn kept_keys_are_bounded_and_destroyed() -> Result<(), Error> {
         let before = session_keys(&watcher);
         let cached = Cached::new(&store, limits(4), || Duration::ZERO);
         for counter in 1..=TRANSACTIONS {
-            let ksn = device(counter as u8 % 6, 0x7F0 + counter / 6);
+            let ksn = device(u8::try_from(counter % 6).unwrap(), 0x7F0 + counter / 6);
             assert_eq!(decrypt(&cached, &ksn), decrypt(&software, &ksn));
             assert!(session_keys(&watcher) <= before + 4 * 16);
         }
