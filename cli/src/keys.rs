@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyMaterial, Lifetime, MaterialError};
-use p2pe_config::{Access, KeyFileError, Store, key_from_hex, read_key_file};
+use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, MaterialError, aes::KeyType};
+use p2pe_config::{Access, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Global, Import, Keys},
     failure::Failure,
-    open,
+    key_block, key_check, open,
     output::Output,
 };
 
@@ -25,14 +25,22 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
             store.import(&id, &ceremony.key, Lifetime::Permanent)?;
             ceremony.report(&id, output)
         }
-        Keys::Generate { id } => {
-            let id = key_id(id)?;
+        Keys::ImportBlock(args) => key_block::import(args, || token(global, &config), output),
+        Keys::Generate { id, kind, bits } => {
+            let (id, kind) = (key_id(id)?, generated(kind, bits));
             let mut store = token(global, &config)?;
             let token = store.token().map_err(no_token)?;
-            token.generate_hmac(&id)?;
+            token.generate(&id, kind)?;
             let check_value = token.check_value(&id)?.to_string();
-            let value = json!({ "id": id.as_str(), "kind": "hmac", "check_value": check_value });
-            output.result(&value, || format!("{id} made inside the token, hmac, check value {check_value}\n"))
+            let value = json!({ "id": id.as_str(), "kind": kind_name(kind), "check_value": check_value });
+            output.result(&value, || {
+                format!("{id} made inside the token, {}, check value {check_value}\n", kind_name(kind))
+            })
+        }
+        Keys::Check { production } => {
+            let mut store = token(global, &config)?;
+            let allows_unsafe = matches!(&config.store, Some(StoreSettings::Pkcs11(token)) if token.allow_unsafe_keys);
+            key_check::check(&mut store, allows_unsafe, *production, output)
         }
         Keys::List => {
             let mut store = token(global, &config)?;
@@ -59,7 +67,7 @@ fn token(global: &Global, config: &p2pe_config::Config) -> Result<Store, Failure
     Ok(store)
 }
 
-fn no_token(error: p2pe_config::TokenError) -> Failure {
+pub(crate) fn no_token(error: p2pe_config::TokenError) -> Failure {
     Failure::usage(error, "keys are kept in a PKCS#11 token: use --store pkcs11 with --module and --token")
 }
 
@@ -70,8 +78,25 @@ fn not_deleted(error: KeyError) -> Failure {
     }
 }
 
-fn key_id(id: &str) -> Result<KeyId, Failure> {
+pub(crate) fn key_id(id: &str) -> Result<KeyId, Failure> {
     KeyId::new(id).map_err(|error| Failure::usage(error, "correct --id"))
+}
+
+/// The check value that a key must have.
+pub(crate) fn expected(value: Option<&str>) -> Result<Option<CheckValue>, Failure> {
+    let value = value.map(str::parse::<CheckValue>).transpose();
+    value.map_err(|error| Failure::usage(error, "correct --check-value"))
+}
+
+/// Compares a key's check values, of either method, with the expected one.
+pub(crate) fn confirm(key: &KeyMaterial, expected: Option<CheckValue>, hint: &'static str) -> Result<(), Failure> {
+    let Some(expected) = expected else { return Ok(()) };
+    let cmac = key.cmac_check_value().is_some_and(|value| value.agrees(&expected));
+    if cmac || key.check_value().agrees(&expected) {
+        return Ok(());
+    }
+    let found = key.check_value();
+    Err(Failure::usage(format!("the key's check value is {found}, not {expected}: nothing was stored"), hint))
 }
 
 /// A key put together from its components, with the check values that were shown.
@@ -82,8 +107,7 @@ struct Ceremony {
 
 impl Ceremony {
     fn hold(args: &Import, output: &Output) -> Result<Self, Failure> {
-        let expected = args.check_value.as_deref().map(str::parse::<CheckValue>).transpose();
-        let expected = expected.map_err(|error| Failure::usage(error, "correct --check-value"))?;
+        let expected = expected(args.check_value.as_deref())?;
         let count =
             if args.component_file.is_empty() { usize::from(args.components) } else { args.component_file.len() };
         let mut bytes = Vec::with_capacity(count);
@@ -100,15 +124,11 @@ impl Ceremony {
         }
         let parts: Vec<&[u8]> = bytes.iter().map(|part| part.as_slice()).collect();
         let key = KeyMaterial::from_components(&args.kind, &parts).map_err(malformed)?;
-        if let Some(expected) = expected {
-            let cmac = key.cmac_check_value().is_some_and(|value| value.agrees(&expected));
-            if !cmac && !key.check_value().agrees(&expected) {
-                return Err(Failure::usage(
-                    format!("the key's check value is {}, not {expected}: nothing was stored", key.check_value()),
-                    "one component is wrong: compare the check values of the components with the custodians' forms",
-                ));
-            }
-        }
+        confirm(
+            &key,
+            expected,
+            "one component is wrong: compare the check values of the components with the custodians' forms",
+        )?;
         Ok(Self { key, components })
     }
 
@@ -195,9 +215,24 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
     })
 }
 
-fn kind_name(kind: dukpt::KeyKind) -> String {
+pub(crate) fn kind_name(kind: KeyKind) -> String {
     match kind {
-        dukpt::KeyKind::AesBase(size) => format!("aes-base {}", size.length() * 8),
+        KeyKind::AesBase(size) => format!("aes-base {}", size.length() * 8),
+        KeyKind::BlockProtection(key_type) => format!("{} {}", kind.name(), key_type.length() * 8),
         kind => kind.name().into(),
+    }
+}
+
+/// The kind of a key that the token makes; the parser let no other name or size pass.
+fn generated(kind: &str, bits: &str) -> KeyKind {
+    let size = match bits {
+        "128" => KeyType::Aes128,
+        "192" => KeyType::Aes192,
+        _ => KeyType::Aes256,
+    };
+    match kind {
+        "aes-base" => KeyKind::AesBase(size),
+        "aes-kbpk" => KeyKind::BlockProtection(size.into()),
+        _ => KeyKind::Hmac,
     }
 }

@@ -8,6 +8,8 @@ mod demo;
 mod failure;
 mod input;
 mod junit;
+mod key_block;
+mod key_check;
 mod keys;
 mod open;
 mod output;

@@ -107,8 +107,8 @@ pub trait Key: Sized {
     /// The whole MAC of `data`.
     ///
     /// # Errors
-    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Mac`] and of a type that the algorithm takes;
-    /// [`KeyError::Unsupported`].
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Mac`] and of a type that the algorithm takes, or a key
+    /// block protection key and the algorithm CMAC; [`KeyError::Unsupported`].
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError>;
 
     /// The check value of a stored or derived key.
@@ -165,7 +165,8 @@ pub trait KeyImport: KeyStore {
     /// [`KeyError::AlreadyExists`]; [`KeyError::Device`] where the store refuses clear keys.
     fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError>;
 
-    /// The legacy check value of a stored key: 3 bytes ([`KeyMaterial::check_value`]).
+    /// The legacy check value of a stored key: 3 bytes ([`KeyMaterial::check_value`]); in a token, the CMAC one of a key
+    /// block protection key, which may not encrypt.
     ///
     /// # Errors
     /// [`KeyError::NotFound`]; [`KeyError::Unsupported`] where the store cannot tell.

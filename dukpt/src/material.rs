@@ -4,7 +4,11 @@ use alloc::vec::Vec;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::{CheckMethod, CheckValue, aes::KeyType, clear::ClearKey};
+use crate::{
+    CheckMethod, CheckValue,
+    aes::{KeyType, WorkingKeyType},
+    clear::ClearKey,
+};
 
 /// What a stored key is for; a store lets it do nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,17 +17,21 @@ pub enum KeyKind {
     TdesBase,
     /// AES base derivation key, 16, 24 or 32 bytes.
     AesBase(KeyType),
+    /// Key block protection key (TR-31, X9.143): TDES of 16 or 24 bytes, AES of 16, 24 or 32. Its one operation is CMAC.
+    BlockProtection(WorkingKeyType),
     /// HMAC-SHA-256 key, 32 to 256 bytes (tokens refuse shorter ones).
     Hmac,
 }
 
 impl KeyKind {
-    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`.
+    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `tdes-kbpk`, `aes-kbpk`, `hmac`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::TdesBase => "tdes-base",
             Self::AesBase(_) => "aes-base",
+            Self::BlockProtection(WorkingKeyType::Aes(_)) => "aes-kbpk",
+            Self::BlockProtection(_) => "tdes-kbpk",
             Self::Hmac => "hmac",
         }
     }
@@ -37,7 +45,7 @@ pub struct KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// A key of the named kind (`tdes-base`, `aes-base`, `hmac`); an AES base key's size is its length.
+    /// A key of the named kind ([`KeyKind::name`]); its size is its length.
     ///
     /// # Errors
     /// [`MaterialError::Kind`] for another name, [`MaterialError::Length`] for a length the kind does not have.
@@ -47,8 +55,15 @@ impl KeyMaterial {
             ("aes-base", 16) => KeyKind::AesBase(KeyType::Aes128),
             ("aes-base", 24) => KeyKind::AesBase(KeyType::Aes192),
             ("aes-base", 32) => KeyKind::AesBase(KeyType::Aes256),
+            ("tdes-kbpk", 16) => KeyKind::BlockProtection(WorkingKeyType::Tdes2),
+            ("tdes-kbpk", 24) => KeyKind::BlockProtection(WorkingKeyType::Tdes3),
+            ("aes-kbpk", 16) => KeyKind::BlockProtection(KeyType::Aes128.into()),
+            ("aes-kbpk", 24) => KeyKind::BlockProtection(KeyType::Aes192.into()),
+            ("aes-kbpk", 32) => KeyKind::BlockProtection(KeyType::Aes256.into()),
             ("hmac", 32..=256) => KeyKind::Hmac,
-            ("tdes-base" | "aes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
+            ("tdes-base" | "aes-base" | "tdes-kbpk" | "aes-kbpk" | "hmac", length) => {
+                return Err(MaterialError::Length(length));
+            }
             _ => return Err(MaterialError::Kind),
         };
         Ok(Self { kind, bytes: Zeroizing::new(bytes.to_vec()) })
@@ -76,11 +91,18 @@ impl KeyMaterial {
         if key.is_weak() { Err(MaterialError::Weak) } else { Ok(key) }
     }
 
-    /// All zero, or a TDES key with equal halves: what goes wrong when components are mixed up.
-    fn is_weak(&self) -> bool {
+    /// All zero, or a TDES key with equal parts: what goes wrong when components are mixed up.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
         let zero = self.bytes.iter().fold(0, |any, byte| any | byte).ct_eq(&0);
-        let single_des = match (self.kind, self.bytes.split_at_checked(8)) {
-            (KeyKind::TdesBase, Some((left, right))) => left.ct_eq(right),
+        // Of three keys, two equal neighbours cancel out.
+        let is_tdes = matches!(
+            self.kind,
+            KeyKind::TdesBase | KeyKind::BlockProtection(WorkingKeyType::Tdes2 | WorkingKeyType::Tdes3)
+        );
+        let single_des = match self.bytes.as_chunks::<8>().0 {
+            [one, two] if is_tdes => one.ct_eq(two),
+            [one, two, three] if is_tdes => one.ct_eq(two) | two.ct_eq(three),
             _ => Choice::from(0),
         };
         (zero | single_des).into()
@@ -111,7 +133,12 @@ impl KeyMaterial {
         &self.bytes
     }
 
-    fn clear(&self) -> ClearKey<'_> {
+    pub(crate) fn clear(&self) -> ClearKey<'_> {
+        if let KeyKind::BlockProtection(key_type) = self.kind
+            && let Ok(key) = ClearKey::new(key_type, &self.bytes)
+        {
+            return key;
+        }
         match (self.kind, self.bytes.first_chunk()) {
             (KeyKind::TdesBase, Some(key)) => key.into(),
             (KeyKind::AesBase(_), _) => ClearKey::Aes(&self.bytes),
@@ -136,10 +163,12 @@ impl KeyMaterial {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MaterialError {
     /// No such kind.
-    #[error("a key's kind is tdes-base, aes-base or hmac")]
+    #[error("a key's kind is tdes-base, aes-base, tdes-kbpk, aes-kbpk or hmac")]
     Kind,
     /// The kind has no key of this many bytes.
-    #[error("a key of this kind does not have {0} bytes (tdes-base 16; aes-base 16, 24 or 32; hmac 32 to 256)")]
+    #[error(
+        "a key of this kind does not have {0} bytes (tdes-base 16; tdes-kbpk 16 or 24; aes-base and aes-kbpk 16, 24 or 32; hmac 32 to 256)"
+    )]
     Length(usize),
     /// Too few components, or unequal lengths.
     #[error("a key is put together from two or more components of equal length")]
@@ -147,7 +176,7 @@ pub enum MaterialError {
     /// The same component twice: they cancel out.
     #[error("the same component was given twice")]
     SameComponent,
-    /// All bytes zero, or a TDES key whose halves are equal and which is single DES.
-    #[error("the key is weak: all zero, or a TDES key with equal halves")]
+    /// All bytes zero, or a TDES key that is single DES because parts of it are equal.
+    #[error("the key is weak: all zero, or a TDES key with equal parts")]
     Weak,
 }

@@ -71,6 +71,8 @@ fn key_material() {
     for (kind, key) in [
         ("tdes-base", &hex::<16>(TDES_BASE)[..]),
         ("aes-base", &hex::<16>(AES_BASE)),
+        ("tdes-kbpk", &[0xA5, 0x17, 0x99, 0x42, 0x63, 0x0C].repeat(4)),
+        ("aes-kbpk", &[0xA5, 0x17, 0x99, 0x42].repeat(8)),
         ("hmac", &[0xA5, 0x17, 0x99, 0x42].repeat(16)),
     ] {
         assert_eq!(watch(key, || KeyMaterial::new(kind, key).unwrap()), WIPED, "{kind}");

@@ -1,7 +1,7 @@
 //! Keys on their way into the token.
 
-use cryptoki_sys::CKM_GENERIC_SECRET_KEY_GEN;
-use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime};
+use cryptoki_sys::{CK_ULONG, CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN};
+use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, aes::WorkingKeyType};
 
 use crate::{
     Pkcs11Store,
@@ -47,20 +47,30 @@ impl KeyImport for Pkcs11Store {
 }
 
 impl Pkcs11Store {
-    /// Makes a permanent HMAC key of 32 bytes inside the token. Nobody has ever seen it, so nobody can restore it
-    /// but from the token's own backup.
+    /// Makes a permanent key inside the token: an HMAC key of 32 bytes, or an AES key. Nobody has ever seen it, so nobody
+    /// can restore it but from the token's own backup.
     ///
     /// # Errors
-    /// As of [`KeyImport::import`].
-    pub fn generate_hmac(&mut self, id: &KeyId) -> Result<(), KeyError> {
+    /// As of [`KeyImport::import`]; [`KeyError::Unsupported`] for TDES base keys, whose variant is made of their bytes, and
+    /// for TDES protection keys, which nobody should make any more.
+    pub fn generate(&mut self, id: &KeyId, kind: KeyKind) -> Result<(), KeyError> {
+        let (length, mechanism) = match kind {
+            KeyKind::Hmac => (usize::from(HMAC_LENGTH), "CKM_GENERIC_SECRET_KEY_GEN"),
+            KeyKind::AesBase(size) | KeyKind::BlockProtection(WorkingKeyType::Aes(size)) => {
+                (size.length(), "CKM_AES_KEY_GEN")
+            }
+            KeyKind::TdesBase | KeyKind::BlockProtection(_) => {
+                return Err(KeyError::Unsupported("TDES keys made in the token"));
+            }
+        };
         self.must_be_free(id, id.as_str())?;
-        let source = Source::Generated(HMAC_LENGTH.into());
-        let made = self.make(KeyKind::Hmac, id.as_str(), Lifetime::Permanent, source);
-        let made = made.map_err(|failure| failure.in_mechanism("CKM_GENERIC_SECRET_KEY_GEN"))?;
+        let source = Source::Generated(length as CK_ULONG);
+        let made = self.make(kind, id.as_str(), Lifetime::Permanent, source);
+        let made = made.map_err(|failure| failure.in_mechanism(mechanism))?;
         self.must_be_usable(id, &[made])
     }
 
-    fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
+    pub(crate) fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
         match self.labelled(label)?[..] {
             [] => Ok(()),
             [..] => Err(KeyError::AlreadyExists(KeyId::new(label).unwrap_or_else(|_| id.clone()))),
@@ -73,7 +83,10 @@ impl Pkcs11Store {
             let template = kind::stored(kind, label, lifetime, source, strict);
             match source {
                 Source::Bytes(_) => self.direct().create(&template),
-                Source::Generated(_) => self.direct().generate(CKM_GENERIC_SECRET_KEY_GEN, &template),
+                Source::Generated(_) if kind == KeyKind::Hmac => {
+                    self.direct().generate(CKM_GENERIC_SECRET_KEY_GEN, &template)
+                }
+                Source::Generated(_) => self.direct().generate(CKM_AES_KEY_GEN, &template),
             }
         };
         match attempt(true) {

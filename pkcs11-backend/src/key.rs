@@ -2,12 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use cryptoki_sys::{CKM_AES_CMAC, CKM_SHA256_HMAC};
+use cryptoki_sys::{CKM_AES_CMAC, CKM_DES3_CMAC, CKM_SHA256_HMAC};
 use dukpt::{
-    CheckMethod, CheckValue, Key, KeyError, MacAlgorithm, Tag,
+    CheckMethod, CheckValue, Key, KeyError, KeyKind, MacAlgorithm, Tag,
     aes::{Derivation, Purpose, WorkingKeyType},
     tdes::{InitialKey, Ksn},
 };
+
+use zeroize::Zeroizing;
 
 use crate::{
     Pkcs11Store,
@@ -32,10 +34,34 @@ impl<'s> Pkcs11Key<'s> {
         Self { store, held }
     }
 
+    /// The kind of a stored key; derived keys have none.
+    #[must_use]
+    pub fn kind(&self) -> Option<KeyKind> {
+        match &self.held {
+            Held::Stored(stored) => Some(stored.kind),
+            Held::Derived { .. } => None,
+        }
+    }
+
     /// The derived key of this purpose, and its type.
     fn derived(&self, wanted: Purpose) -> Result<(Object, WorkingKeyType), KeyError> {
         match self.held {
             Held::Derived { object, key_type, purpose } if purpose == wanted => Ok((object, key_type)),
+            _ => Err(KeyError::NotPermitted),
+        }
+    }
+
+    /// The CMAC of a key block protection key.
+    fn protection_cmac(&self, stored: &Stored, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        match (stored.kind, algorithm) {
+            (KeyKind::BlockProtection(WorkingKeyType::Aes(_)), MacAlgorithm::Cmac) => {
+                let sign = |direct: &Direct<'_>, key: &Stored| direct.sign::<16>(CKM_AES_CMAC, key.protection()?, data);
+                Tag::new(&*Zeroizing::new(self.store.run(stored, "CKM_AES_CMAC", sign)?))
+            }
+            (KeyKind::BlockProtection(_), MacAlgorithm::Cmac) => {
+                let sign = |direct: &Direct<'_>, key: &Stored| direct.sign::<8>(CKM_DES3_CMAC, key.protection()?, data);
+                Tag::new(&*Zeroizing::new(self.store.run(stored, "CKM_DES3_CMAC", sign)?))
+            }
             _ => Err(KeyError::NotPermitted),
         }
     }
@@ -113,6 +139,9 @@ impl Key for Pkcs11Key<'_> {
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        if let Held::Stored(stored) = &self.held {
+            return self.protection_cmac(stored, algorithm, data);
+        }
         let (object, key_type) = self.derived(Purpose::Mac)?;
         let is_aes = matches!(key_type, WorkingKeyType::Aes(_));
         let direct = self.store.direct();

@@ -47,7 +47,7 @@ fn needed(kind: KeyKind) -> CK_ATTRIBUTE_TYPE {
     match kind {
         KeyKind::TdesBase => CKA_ENCRYPT,
         KeyKind::AesBase(_) => CKA_DERIVE,
-        KeyKind::Hmac => CKA_SIGN,
+        KeyKind::BlockProtection(_) | KeyKind::Hmac => CKA_SIGN,
     }
 }
 
@@ -56,14 +56,17 @@ fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
     match kind {
         KeyKind::TdesBase => &[CKM_DES3_ECB],
         KeyKind::AesBase(_) => &[CKM_AES_ECB_ENCRYPT_DATA],
+        KeyKind::BlockProtection(WorkingKeyType::Aes(_)) => &[CKM_AES_CMAC],
+        KeyKind::BlockProtection(_) => &[CKM_DES3_CMAC],
         KeyKind::Hmac => &[CKM_SHA256_HMAC],
     }
 }
 
 fn key_type(kind: KeyKind) -> CK_KEY_TYPE {
     match kind {
-        KeyKind::TdesBase => CKK_DES2,
-        KeyKind::AesBase(_) => CKK_AES,
+        KeyKind::BlockProtection(WorkingKeyType::Tdes3) => CKK_DES3,
+        KeyKind::AesBase(_) | KeyKind::BlockProtection(WorkingKeyType::Aes(_)) => CKK_AES,
+        KeyKind::TdesBase | KeyKind::BlockProtection(_) => CKK_DES2,
         KeyKind::Hmac => CKK_GENERIC_SECRET,
     }
 }
@@ -150,20 +153,29 @@ pub(crate) const CHECK_VALUE: [Attribute<'static>; 7] = [
     (CKA_EXTRACTABLE, YES),
 ];
 
-/// The kind of a stored key, by its type and length; `None` for a type that no kind has.
+/// The kind of a stored key, by its type and length, and whether it may sign instead of what a base key does; `None` for
+/// a type that no kind has.
 pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>, Failure> {
     let number = |attribute| -> Result<Option<CK_ULONG>, Failure> {
         let mut bytes = [0; size_of::<CK_ULONG>()];
         let read = direct.attribute(object, attribute, &mut bytes)?.map(<[u8]>::len);
         Ok((read == Some(bytes.len())).then(|| CK_ULONG::from_ne_bytes(bytes)))
     };
+    let signs = |instead_of| -> Result<bool, Failure> {
+        Ok(flag(direct, object, CKA_SIGN)? == Some(true) && flag(direct, object, instead_of)? != Some(true))
+    };
+    let aes = |size: KeyType| -> Result<KeyKind, Failure> {
+        Ok(if signs(CKA_DERIVE)? { KeyKind::BlockProtection(size.into()) } else { KeyKind::AesBase(size) })
+    };
     Ok(match number(CKA_KEY_TYPE)? {
+        Some(CKK_DES2) if signs(CKA_ENCRYPT)? => Some(KeyKind::BlockProtection(WorkingKeyType::Tdes2)),
         Some(CKK_DES2) => Some(KeyKind::TdesBase),
+        Some(CKK_DES3) if signs(CKA_ENCRYPT)? => Some(KeyKind::BlockProtection(WorkingKeyType::Tdes3)),
         Some(CKK_GENERIC_SECRET | CKK_SHA256_HMAC) => Some(KeyKind::Hmac),
         Some(CKK_AES) => match number(CKA_VALUE_LEN)? {
-            Some(16) => Some(KeyKind::AesBase(KeyType::Aes128)),
-            Some(24) => Some(KeyKind::AesBase(KeyType::Aes192)),
-            Some(32) => Some(KeyKind::AesBase(KeyType::Aes256)),
+            Some(16) => Some(aes(KeyType::Aes128)?),
+            Some(24) => Some(aes(KeyType::Aes192)?),
+            Some(32) => Some(aes(KeyType::Aes256)?),
             _ => None,
         },
         _ => None,

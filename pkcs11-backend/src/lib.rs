@@ -7,6 +7,7 @@ mod failure;
 mod import;
 mod inventory;
 mod key;
+mod key_set;
 mod kind;
 mod module;
 mod pin;

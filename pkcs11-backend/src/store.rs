@@ -56,6 +56,11 @@ impl Stored {
         }
     }
 
+    /// The key, if this is a key block protection key.
+    pub(crate) fn protection(&self) -> Result<Object, Failure> {
+        if matches!(self.kind, KeyKind::BlockProtection(_)) { Ok(self.object) } else { Err(Failure::WrongKind) }
+    }
+
     /// The key, if this is an HMAC key.
     pub(crate) fn hmac(&self) -> Result<Object, Failure> {
         if self.kind == KeyKind::Hmac { Ok(self.object) } else { Err(Failure::WrongKind) }

@@ -8,6 +8,7 @@ mod differential;
 mod faults;
 mod nss;
 mod opening;
+mod protection;
 mod residue;
 mod spy;
 mod uri;
