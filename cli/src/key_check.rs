@@ -9,14 +9,19 @@ use crate::{failure::Failure, keys::no_token, output::Output};
 /// Parts of the names by which software tokens call themselves, in lower case.
 const SOFTWARE: [&str; 6] = ["softhsm", "softoken", "nss ", "kryoptic", "soft token", "mozilla"];
 
-pub(crate) fn check(store: &mut Store, allows_unsafe: bool, production: bool, output: &Output) -> Result<(), Failure> {
+pub(crate) fn check(
+    store: &mut Store,
+    allows_unsafe_keys: bool,
+    production: bool,
+    output: &Output,
+) -> Result<(), Failure> {
     let mut problems: Vec<(String, String)> = Vec::new();
     if let (true, Store::Pkcs11(_, info)) = (production, &*store)
         && is_software(info)
     {
         problems.push(("the token".into(), "a software token".into()));
     }
-    if production && allows_unsafe {
+    if production && allows_unsafe_keys {
         problems.push(("the settings".into(), "allow_unsafe_keys = true".into()));
     }
     let entries = store.token().map_err(no_token)?.list()?;

@@ -39,8 +39,9 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
         }
         Keys::Check { production } => {
             let mut store = token(global, &config)?;
-            let allows_unsafe = matches!(&config.store, Some(StoreSettings::Pkcs11(token)) if token.allow_unsafe_keys);
-            key_check::check(&mut store, allows_unsafe, *production, output)
+            let allows_unsafe_keys =
+                matches!(&config.store, Some(StoreSettings::Pkcs11(token)) if token.allow_unsafe_keys);
+            key_check::check(&mut store, allows_unsafe_keys, *production, output)
         }
         Keys::List => {
             let mut store = token(global, &config)?;
