@@ -237,6 +237,7 @@ fn a_batch_of_tdes_initial_keys_asks_for_what_is_missing() {
     assert_eq!(batch(&[3, 1, 4, 2]), 2, "in their order");
     assert_eq!(batch(&[1, 2, 3, 4, 5, 6]), 3, "1 was used before 2, and had to go for 4");
     assert_eq!([batch(&[1, 5, 6]), batch(&[])], [0, 0]);
+    assert_eq!(batch(&[7, 7, 5, 7]), 1, "one for a device that sent several messages");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A key of a cached store: the store's own key, and the place in the cache where its children are looked for.
 
-use alloc::{rc::Rc, vec::Vec};
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 
 use super::{Cached, Path, PathName};
 use crate::{
@@ -143,6 +143,21 @@ impl<S: KeyStore> Key for CachedKey<'_, '_, S> {
         }
     }
 
+    /// Step by step where there is something to find or to keep; else as the store below does it.
+    fn derive_path(&self, path: impl IntoIterator<Item = Derivation>, spent: Option<Self>) -> Result<Self, KeyError> {
+        if !self.cache.paths.borrow().keeps_nothing() {
+            drop(spent);
+            let mut steps = path.into_iter();
+            let first = self.derive(&steps.next().ok_or(KeyError::NotPermitted)?)?;
+            return steps.try_fold(first, |key, step| key.derive(&step));
+        }
+        let spent = spent.and_then(|key| match key.held {
+            Held::Base { key, .. } | Held::Working(key) => Some(key),
+            Held::OnPath { .. } => None,
+        });
+        self.inner().derive_path(path, spent).map(|key| self.with(Held::Working(key)))
+    }
+
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
         let Held::Base { id, key } = &self.held else { return self.inner().tdes_initial_key(ksn) };
         if let Some(kept) = self.cache.initial_key(id, ksn) {
@@ -156,13 +171,31 @@ impl<S: KeyStore> Key for CachedKey<'_, '_, S> {
     fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
         let Held::Base { id, key } = &self.held else { return self.inner().tdes_initial_keys(ksns) };
         let kept: Vec<_> = ksns.iter().map(|ksn| self.cache.initial_key(id, ksn)).collect();
-        let missing: Vec<_> = ksns.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(ksn, _)| *ksn).collect();
-        let mut derived = if missing.is_empty() { Vec::new() } else { key.tdes_initial_keys(&missing)? }.into_iter();
+        // Devices that sent several messages need one initial key.
+        let (mut devices, mut missing) = (BTreeMap::new(), Vec::new());
+        for (ksn, _) in ksns.iter().zip(&kept).filter(|(_, kept)| kept.is_none()) {
+            devices.entry(ksn.initial_key_block()).or_insert_with(|| {
+                missing.push(*ksn);
+                missing.len() - 1
+            });
+        }
+        let derived = if missing.is_empty() { Vec::new() } else { key.tdes_initial_keys(&missing)? };
+        missing.iter().zip(&derived).for_each(|(ksn, key)| self.cache.keep_initial_key(id, ksn, key));
         let keys = ksns.iter().zip(kept).map(|(ksn, kept)| match kept {
             Some(key) => Some(key),
-            None => derived.next().inspect(|key| self.cache.keep_initial_key(id, ksn, key)),
+            None => derived.get(*devices.get(&ksn.initial_key_block())?).map(tdes::InitialKey::copy),
         });
         keys.collect::<Option<_>>().ok_or(KeyError::BadLength)
+    }
+
+    /// By way of the initial keys where those are kept; else as the store below does it.
+    fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
+        if self.cache.initial_keys.borrow().keeps_nothing() {
+            return self.inner().tdes_data_keys(ksns, variant);
+        }
+        let initial = self.tdes_initial_keys(ksns)?;
+        let transactions: Vec<_> = initial.iter().zip(ksns.iter().copied()).collect();
+        Ok(tdes::DataKeys::derive(&transactions, variant)?)
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {

@@ -27,6 +27,11 @@ impl<K: Ord + Copy, V> Lru<K, V> {
         Self { limit, time_to_live, entries: BTreeMap::new(), by_use, by_birth, serial: 0 }
     }
 
+    /// Whether it has room for nothing.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        self.limit == 0
+    }
+
     /// The value, which is now the most recently used.
     pub(super) fn get(&mut self, key: &K, now: Duration) -> Option<&mut V> {
         self.expire(now);
