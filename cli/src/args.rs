@@ -173,6 +173,14 @@ pub(crate) enum Keys {
         /// Size of an AES key
         #[arg(long, value_parser = ["128", "192", "256"], default_value = "256")]
         bits: String,
+        #[command(flatten)]
+        period: Period,
+    },
+    /// Take a key out of use for good; it stays in the token
+    Retire {
+        /// The key's name (CKA_LABEL)
+        #[arg(long)]
+        id: String,
     },
     /// Check every key in the token, and fail if one is not kept safely
     Check {
@@ -210,6 +218,8 @@ pub(crate) struct Import {
     /// The key's expected check value, 4 to 10 hex digits; with another one nothing is stored
     #[arg(long, value_name = "HEX")]
     pub(crate) check_value: Option<String>,
+    #[command(flatten)]
+    pub(crate) period: Period,
 }
 
 #[derive(clap::Args)]
@@ -223,4 +233,16 @@ pub(crate) struct ImportBlock {
     /// The key's expected check value, 4 to 10 hex digits, for one block; with another one nothing is stored
     #[arg(long, value_name = "HEX")]
     pub(crate) check_value: Option<String>,
+    #[command(flatten)]
+    pub(crate) period: Period,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Period {
+    /// The first day on which the key may be used, in UTC
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) valid_from: Option<String>,
+    /// The last one
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) valid_to: Option<String>,
 }

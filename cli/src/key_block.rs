@@ -23,6 +23,7 @@ pub(crate) fn import(
     open: impl FnOnce() -> Result<Store, Failure>,
     output: &Output,
 ) -> Result<(), Failure> {
+    let period = args.period.read()?;
     let expected = expected(args.check_value.as_deref())?;
     if expected.is_some() && args.blocks.len() != 1 {
         return Err(Failure::usage("--check-value is for one block", "import the blocks one by one"));
@@ -44,7 +45,7 @@ pub(crate) fn import(
     for (_, key) in &keys {
         confirm(key, expected, "it is another key than you expect: ask who sent the block")?;
     }
-    token.import_set(&keys, Lifetime::Permanent)?;
+    token.import_set(&keys, Lifetime::Permanent, &period)?;
     let rows: Vec<_> = keys
         .iter()
         .map(|(id, key)| {

@@ -1,7 +1,7 @@
 //! `p2pe keys check`: every key of the token, and for production the token too.
 
 use p2pe_config::Store;
-use pkcs11_backend::{KeyEntry, TokenInfo};
+use pkcs11_backend::{KeyEntry, KeyState, TokenInfo};
 use serde_json::json;
 
 use crate::{failure::Failure, keys::no_token, output::Output};
@@ -51,6 +51,9 @@ fn of(entry: &KeyEntry, production: bool) -> Vec<String> {
     if entry.kind.is_none() {
         problems.push("no kind of key that is used here".into());
     }
+    if entry.state == KeyState::Expired {
+        problems.push("its cryptoperiod is over".into());
+    }
     if production && entry.kind.is_some() && !entry.bound {
         problems.push("CKA_ALLOWED_MECHANISMS is not the one mechanism of its kind".into());
     }
@@ -70,6 +73,7 @@ fn is_software(info: &TokenInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use dukpt::{KeyId, KeyKind};
+    use pkcs11_backend::Cryptoperiod;
 
     use super::*;
 
@@ -80,6 +84,8 @@ mod tests {
             permanent: true,
             generated: false,
             problems: Vec::new(),
+            period: Cryptoperiod::default(),
+            state: KeyState::Active,
             bound: true,
             check_value: None,
         }
@@ -90,6 +96,7 @@ mod tests {
         assert_eq!(of(&entry(), true), Vec::<String>::new());
         let unsafe_key = KeyEntry { problems: vec!["CKA_EXTRACTABLE=true", "CKA_MODIFIABLE=true"], ..entry() };
         assert_eq!(of(&unsafe_key, false), ["CKA_EXTRACTABLE=true", "CKA_MODIFIABLE=true"]);
+        assert_eq!(of(&KeyEntry { state: KeyState::Expired, ..entry() }, false), ["its cryptoperiod is over"]);
         assert_eq!(of(&KeyEntry { kind: None, bound: false, ..entry() }, false).len(), 1);
         for strict in [KeyEntry { bound: false, ..entry() }, KeyEntry { permanent: false, ..entry() }] {
             assert_eq!((of(&strict, false).len(), of(&strict, true).len()), (0, 1));

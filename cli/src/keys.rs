@@ -4,11 +4,12 @@ use std::path::Path;
 
 use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, MaterialError, aes::KeyType};
 use p2pe_config::{Access, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
+use pkcs11_backend::{Cryptoperiod, Date};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Global, Import, Keys},
+    args::{Global, Import, Keys, Period},
     failure::Failure,
     key_block, key_check, open,
     output::Output,
@@ -21,21 +22,28 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
         Keys::Import(args) => {
             let id = key_id(&args.id)?;
             let ceremony = Ceremony::hold(args, output)?;
+            let period = args.period.read()?;
             let mut store = token(global, &config)?;
-            store.import(&id, &ceremony.key, Lifetime::Permanent)?;
+            store.token().map_err(no_token)?.import_for(&id, &ceremony.key, Lifetime::Permanent, &period)?;
             ceremony.report(&id, output)
         }
         Keys::ImportBlock(args) => key_block::import(args, || token(global, &config), output),
-        Keys::Generate { id, kind, bits } => {
+        Keys::Generate { id, kind, bits, period } => {
             let (id, kind) = (key_id(id)?, generated(kind, bits));
             let mut store = token(global, &config)?;
             let token = store.token().map_err(no_token)?;
-            token.generate(&id, kind)?;
+            token.generate(&id, kind, &period.read()?)?;
             let check_value = token.check_value(&id)?.to_string();
             let value = json!({ "id": id.as_str(), "kind": kind_name(kind), "check_value": check_value });
             output.result(&value, || {
                 format!("{id} made inside the token, {}, check value {check_value}\n", kind_name(kind))
             })
+        }
+        Keys::Retire { id } => {
+            let id = key_id(id)?;
+            let mut store = token(global, &config)?;
+            store.token().map_err(no_token)?.retire(&id)?;
+            output.result(&json!({ "retired": id.as_str() }), || format!("{id} is retired\n"))
         }
         Keys::Check { production } => {
             let mut store = token(global, &config)?;
@@ -194,21 +202,28 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
                 "permanent": entry.permanent,
                 "generated": entry.generated,
                 "check_value": entry.check_value.map(|value| value.to_string()),
+                "state": entry.state.to_string(),
+                "valid_from": entry.period.start.map(|date| date.to_string()),
+                "valid_to": entry.period.end.map(|date| date.to_string()),
                 "bound_to_one_mechanism": entry.bound,
                 "problems": entry.problems,
             })
         })
         .collect();
     output.result(&json!({ "keys": rows }), || {
-        let mut text = format!("{:<24} {:<13} {:<6} {:<9} {:<5} problems\n", "id", "kind", "check", "origin", "bound");
+        let mut text = format!(
+            "{:<24} {:<13} {:<10} {:<9} {:<7} {:<5} problems\n",
+            "id", "kind", "check", "origin", "state", "bound"
+        );
         for entry in &entries {
             let kind = entry.kind.map(kind_name).unwrap_or_else(|| "unknown".into());
             let check = entry.check_value.map(|value| value.to_string()).unwrap_or_else(|| "-".into());
             let origin = if entry.generated { "generated" } else { "imported" };
             let bound = if entry.bound { "yes" } else { "no" };
             text += &format!(
-                "{:<24} {kind:<13} {check:<6} {origin:<9} {bound:<5} {}\n",
+                "{:<24} {kind:<13} {check:<10} {origin:<9} {:<7} {bound:<5} {}\n",
                 entry.id.to_string(),
+                entry.state,
                 entry.problems.join(", ")
             );
         }
@@ -235,5 +250,25 @@ fn generated(kind: &str, bits: &str) -> KeyKind {
         "aes-base" => KeyKind::AesBase(size),
         "aes-kbpk" => KeyKind::BlockProtection(size.into()),
         _ => KeyKind::Hmac,
+    }
+}
+
+impl Period {
+    /// The cryptoperiod of a new key. One that is over already is a mistake.
+    pub(crate) fn read(&self) -> Result<Cryptoperiod, Failure> {
+        let date = |text: &Option<String>| {
+            let date = text.as_deref().map(str::parse::<Date>).transpose();
+            date.map_err(|error| Failure::usage(error, "correct --valid-from or --valid-to"))
+        };
+        let period = Cryptoperiod { start: date(&self.valid_from)?, end: date(&self.valid_to)? };
+        let is_over =
+            period.end.is_some_and(|end| end < Date::today() || period.start.is_some_and(|start| end < start));
+        if is_over {
+            return Err(Failure::usage(
+                "the cryptoperiod is over before it begins",
+                "correct --valid-from or --valid-to",
+            ));
+        }
+        Ok(period)
     }
 }

@@ -98,3 +98,32 @@ fn keys_are_made_in_the_token_and_checked() {
     folder.write("p2pe.toml", &settings.replacen("[store]\n", "[store]\nallow_unsafe_keys = true\n", 1));
     folder.run(&["keys", "check", "--production"]).refused(7, "allow_unsafe_keys = true");
 }
+
+#[test]
+fn a_key_has_its_time() {
+    let folder = ceremony();
+    folder.write("one", TDES_BASE);
+    let import = |id: &str, more: &[&str]| {
+        let block = format!("{id}=one");
+        folder.run(&[&["keys", "import-block", "--kbpk", "kbpk", &block][..], more].concat())
+    };
+    import("x", &["--valid-to", "2020-12-31"]).refused(2, "over before it begins");
+    import("x", &["--valid-from", "2999-12-31", "--valid-to", "2999-01-01"]).refused(2, "over before it begins");
+    import("x", &["--valid-to", "2026-02-30"]).refused(2, "a day of the calendar");
+    import("bdk-1", &["--valid-from", "2999-01-01", "--valid-to", "2999-12-31"]).done();
+    folder.run(&["decrypt", support::KEYPAD]).refused(7, "has not begun");
+    let listed = folder.run(&["--json", "keys", "list"]).done().json();
+    let bdk = listed["keys"].as_array().unwrap().iter().find(|key| key["id"] == "bdk-1").unwrap().clone();
+    assert_eq!(
+        (&bdk["state"], &bdk["valid_from"], &bdk["valid_to"]),
+        (&"pending".into(), &"2999-01-01".into(), &"2999-12-31".into())
+    );
+    folder.run(&["keys", "delete", "--id", "bdk-1", "--yes"]).done();
+
+    folder.import("bdk-1", "tdes-base", support::BDK).done();
+    folder.run(&["decrypt", support::KEYPAD]).done();
+    folder.run(&["keys", "retire", "--id", "bdk-1"]).done();
+    folder.run(&["decrypt", support::KEYPAD]).refused(7, "is retired");
+    folder.run(&["keys", "retire", "--id", "bdk-1"]).refused(7, "is retired");
+    assert!(folder.run(&["keys", "list"]).done().out.contains(" retired "));
+}

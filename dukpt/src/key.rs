@@ -274,6 +274,15 @@ pub enum KeyError {
     /// A virtual device has no transaction left.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// The key's cryptoperiod has not begun.
+    #[error("the cryptoperiod of key {0} has not begun")]
+    Pending(KeyId),
+    /// The key's cryptoperiod is over.
+    #[error("the cryptoperiod of key {0} is over")]
+    Expired(KeyId),
+    /// The key was taken out of use.
+    #[error("key {0} is retired")]
+    Retired(KeyId),
     /// The key is kept unsafely; the attribute is named.
     #[error("key {id} has the unsafe attribute {attribute}")]
     UnsafeAttribute {
@@ -306,6 +315,9 @@ impl KeyError {
             Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),
             Self::Exhausted(_) => "device_exhausted",
+            Self::Pending(_) => "key_pending",
+            Self::Expired(_) => "key_expired",
+            Self::Retired(_) => "key_retired",
             Self::UnsafeAttribute { .. } => "key_unsafe_attribute",
             Self::Device { .. } => "key_device",
         }

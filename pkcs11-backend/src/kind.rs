@@ -80,12 +80,13 @@ pub(crate) enum Source<'a> {
     Generated(CK_ULONG),
 }
 
-/// The template of a key that is kept. A `strict` one has the two attributes that some tokens do not know.
+/// The template of a key that is kept; `id` is its `CKA_ID`. A `strict` one has the two attributes that some tokens do not know.
 pub(crate) fn stored<'a>(
     kind: KeyKind,
     label: &'a str,
     lifetime: Lifetime,
     source: Source<'a>,
+    id: &'a str,
     strict: bool,
 ) -> Vec<Attribute<'a>> {
     let mut template = vec![
@@ -93,7 +94,7 @@ pub(crate) fn stored<'a>(
         (CKA_KEY_TYPE, Value::Ulong(key_type(kind))),
         (CKA_LABEL, Value::Bytes(label.as_bytes())),
         // NSS overwrites a key when another one of the same CKA_ID is made: it must be as unique as the label.
-        (CKA_ID, Value::Bytes(label.as_bytes())),
+        (CKA_ID, Value::Bytes(id.as_bytes())),
         (CKA_TOKEN, if lifetime == Lifetime::Permanent { YES } else { NO }),
         (CKA_PRIVATE, YES),
         (CKA_SENSITIVE, YES),

@@ -7,7 +7,7 @@ use crate::common::{
     settings, suite,
 };
 use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
-use pkcs11_backend::{OpenError, Pkcs11Store, Settings, Token};
+use pkcs11_backend::{Cryptoperiod, OpenError, Pkcs11Store, Settings, Token};
 use throwaway_token::{Error, ThrowawayToken, isolated_with};
 
 /// The faulty module. `cargo test` builds it with the other examples, `cargo test --all-targets` does not: so the
@@ -104,7 +104,7 @@ fn each_code_becomes_the_error_that_says_what_to_do() -> Result<(), Error> {
         plan(throwaway, "C_FindObjects 30");
         assert_eq!(store.key(&id("none")).err(), Some(device("C_FindObjects", 0x30)));
         plan(throwaway, "C_GenerateKey 70");
-        let generated = store.generate(&id("new"), dukpt::KeyKind::Hmac);
+        let generated = store.generate(&id("new"), dukpt::KeyKind::Hmac, &Cryptoperiod::default());
         assert_eq!(generated, Err(KeyError::Unsupported("CKM_GENERIC_SECRET_KEY_GEN")));
         // No search stayed open, and neither left a key.
         plan(throwaway, "");

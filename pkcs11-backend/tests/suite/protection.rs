@@ -8,7 +8,7 @@ use dukpt::{
     CheckMethod, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MemoryStore,
     aes::{self, KeyType, WorkingKeyType},
 };
-use pkcs11_backend::Token;
+use pkcs11_backend::{Cryptoperiod, KeyState, Token};
 use throwaway_token::{Error, isolated};
 
 const KINDS: [(&str, usize, WorkingKeyType); 5] = [
@@ -74,12 +74,15 @@ fn keys_made_in_the_token() -> Result<(), Error> {
         ];
         for (number, kind) in kinds.into_iter().enumerate() {
             let name = id(&format!("made {number}"));
-            store.generate(&name, kind).unwrap();
-            assert_eq!(store.generate(&name, kind), Err(KeyError::AlreadyExists(name.clone())));
+            store.generate(&name, kind, &Cryptoperiod::default()).unwrap();
+            assert_eq!(
+                store.generate(&name, kind, &Cryptoperiod::default()),
+                Err(KeyError::AlreadyExists(name.clone()))
+            );
             assert_eq!(store.key(&name).unwrap().kind(), Some(kind));
         }
         for kind in [KeyKind::TdesBase, KeyKind::BlockProtection(WorkingKeyType::Tdes2)] {
-            let refused = store.generate(&id("tdes"), kind);
+            let refused = store.generate(&id("tdes"), kind, &Cryptoperiod::default());
             assert_eq!(refused, Err(KeyError::Unsupported("TDES keys made in the token")));
         }
         let listed = store.list().unwrap();
@@ -99,7 +102,9 @@ fn a_set_is_stored_whole_or_not_at_all() -> Result<(), Error> {
         let set = |names: &[(&str, &str)]| -> Vec<(KeyId, KeyMaterial)> {
             names.iter().map(|(name, kind)| (id(name), material(kind, &"1F2E".repeat(8)))).collect()
         };
-        store.import_set(&set(&[("a", "tdes-base"), ("b", "aes-base")]), Lifetime::Permanent).unwrap();
+        store
+            .import_set(&set(&[("a", "tdes-base"), ("b", "aes-base")]), Lifetime::Permanent, &Cryptoperiod::default())
+            .unwrap();
         assert_eq!(store.list().unwrap().len(), 2);
         for (names, taken) in [
             (&[("c", "aes-base"), ("c", "tdes-base")][..], "c"),
@@ -108,12 +113,12 @@ fn a_set_is_stored_whole_or_not_at_all() -> Result<(), Error> {
             (&[("d.variant", "aes-base"), ("d", "tdes-base")], "d"),
             (&[("d", "tdes-base"), ("d.variant", "aes-base")], "d.variant"),
         ] {
-            let refused = store.import_set(&set(names), Lifetime::Permanent);
+            let refused = store.import_set(&set(names), Lifetime::Permanent, &Cryptoperiod::default());
             assert_eq!(refused, Err(KeyError::AlreadyExists(id(taken))), "{names:?}");
             assert_eq!(store.list().unwrap().len(), 2, "{names:?}");
         }
         let mut reader = token.store().unwrap();
-        let refused = reader.import_set(&set(&[("c", "aes-base")]), Lifetime::Permanent);
+        let refused = reader.import_set(&set(&[("c", "aes-base")]), Lifetime::Permanent, &Cryptoperiod::default());
         assert!(matches!(refused, Err(KeyError::Device { .. })), "{refused:?}");
         assert_eq!(store.list().unwrap().len(), 2);
     })
@@ -128,11 +133,64 @@ fn a_failure_in_the_middle_of_a_set_takes_back_the_keys_before() -> Result<(), E
         let key = |name: &str, kind| (id(name), material(kind, &"1F2E".repeat(8)));
         let set = [key("first", "aes-base"), key("second", "tdes-base")];
         plan(throwaway, "C_CreateObject 30");
-        let refused = store.import_set(&set, Lifetime::Permanent);
+        let refused = store.import_set(&set, Lifetime::Permanent, &Cryptoperiod::default());
         assert_eq!(refused, Err(KeyError::Device { function: "C_CreateObject", code: 0x30 }));
         plan(throwaway, "");
         assert_eq!(store.list().unwrap().len(), before);
-        store.import_set(&set, Lifetime::Permanent).unwrap();
+        store.import_set(&set, Lifetime::Permanent, &Cryptoperiod::default()).unwrap();
         assert_eq!(store.list().unwrap().len(), before + 2);
+    })
+}
+
+#[test]
+fn keys_outside_of_their_cryptoperiod_are_refused() -> Result<(), Error> {
+    isolated("protection::keys_outside_of_their_cryptoperiod_are_refused", |throwaway| {
+        let token = open(throwaway);
+        let mut store = token.admin().unwrap();
+        let date = |text: &str| Some(text.parse().unwrap());
+        let period = |start: &str, end: &str| Cryptoperiod {
+            start: Some(start).filter(|date| !date.is_empty()).and_then(date),
+            end: Some(end).filter(|date| !date.is_empty()).and_then(date),
+        };
+        let is = |error: fn(KeyId) -> KeyError, name: &str| Some(error(id(name)));
+        for (kind, name) in [("tdes-base", "tdes"), ("aes-base", "aes"), ("hmac", "hmac"), ("aes-kbpk", "kbpk")] {
+            let key = material(kind, &"1F2E".repeat(16)[..if kind == "tdes-base" { 32 } else { 64 }]);
+            for (state, period, refused) in [
+                ("active", period("2020-01-01", "2999-12-31"), None),
+                ("open", period("", ""), None),
+                ("pending", period("2999-01-01", ""), Some(KeyError::Pending as fn(KeyId) -> KeyError)),
+                ("expired", period("", "2020-01-31"), Some(KeyError::Expired)),
+            ] {
+                let name = format!("{name} {state}");
+                store.import_for(&id(&name), &key, Lifetime::Permanent, &period).unwrap();
+                for store in [&store, &token.store().unwrap()] {
+                    assert_eq!(store.key(&id(&name)).err(), refused.and_then(|error| is(error, &name)), "{name}");
+                }
+                let listed = store.list().unwrap();
+                let entry = listed.iter().find(|entry| entry.id == id(&name)).unwrap();
+                assert_eq!(entry.period, period);
+                assert_eq!(entry.state.to_string(), state.replace("open", "active"));
+                assert!(entry.problems.is_empty(), "{:?}", entry.problems);
+                // People may still confirm which key it is.
+                KeyImport::check_value(&store, &id(&name)).unwrap();
+            }
+        }
+        let later = token.store().unwrap();
+        later.key(&id("aes open")).unwrap();
+        store.retire(&id("aes open")).unwrap();
+        for store in [&store, &token.store().unwrap()] {
+            assert_eq!(store.key(&id("aes open")).err(), Some(KeyError::Retired(id("aes open"))));
+        }
+        assert!(later.key(&id("aes open")).is_ok(), "a store that has used it goes on until it is closed");
+        assert_eq!(store.retire(&id("aes open")), Err(KeyError::Retired(id("aes open"))));
+        assert_eq!(store.retire(&id("nothing")), Err(KeyError::NotFound(id("nothing"))));
+        let state = |store: &pkcs11_backend::Pkcs11Store| {
+            store.list().unwrap().iter().find(|entry| entry.id == id("aes open")).map(|entry| entry.state)
+        };
+        assert_eq!(state(&store), Some(KeyState::Retired));
+        // A new key of that name is another key.
+        store.delete(&id("aes open")).unwrap();
+        store.import(&id("aes open"), &material("aes-base", &"1F2E".repeat(8)), Lifetime::Permanent).unwrap();
+        assert_eq!(state(&store), Some(KeyState::Active));
     })
 }
