@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod aes;
+mod blocks;
 mod case;
 mod ciphers;
 mod clear_text;
@@ -17,7 +18,7 @@ use bitsliced_des::lanes::Level;
 use crate::case::Case;
 
 fn cases() -> Vec<Case> {
-    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases(), clear_text::cases()]
+    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases(), blocks::cases(), clear_text::cases()]
         .into_iter()
         .flatten()
         .collect()
