@@ -15,6 +15,11 @@ const BLOCKS: [(&str, usize, &str); 3] = [
     ("A", 16, "A0072K0TN00N0000F40D5672C6D0EC86F860BA88D44D00F0CA9A8CE8CD2F640287A9A9EB"),
 ];
 
+/// The block of version A with another last byte, and its protection key.
+const WRONG_AT_THE_END: &str = "A0072K0TN00N0000F40D5672C6D0EC86F860BA88D44D00F0CA9A8CE8CD2F640287A9A9EC";
+const WRONG_AT_THE_END_KEY: [u8; 16] =
+    [0xEF, 0xE0, 0x85, 0x3B, 0x25, 0x6B, 0x58, 0x3D, 0x86, 0x8F, 0x25, 0x1C, 0xE9, 0x9E, 0xA1, 0xD9];
+
 /// The sample secret is not the block's protection key, so the block's keys are derived, the payload is decrypted, the MAC is
 /// computed, and it does not fit. Declassified: that it does not.
 pub(crate) fn cases() -> Vec<Case> {
@@ -28,5 +33,9 @@ pub(crate) fn cases() -> Vec<Case> {
         };
         Case::new(format!("key block of version {version}, refused"), length, work).outcomes(1)
     };
-    BLOCKS.map(case).into()
+    let mut cases: Vec<Case> = BLOCKS.map(case).into();
+    // Under its own protection key a block of version A, whose MAC is over the ciphertext, can be wrong in the last byte
+    // only: an exit at the first difference has more branches there. Versions B and D decrypt with the MAC as their IV.
+    cases.push(case(("A, wrong in the last byte", 16, WRONG_AT_THE_END)).with(&WRONG_AT_THE_END_KEY));
+    cases
 }
