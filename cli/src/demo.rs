@@ -134,7 +134,7 @@ fn token_key(store: &mut Store, output: &Output) -> Result<(), Failure> {
     let id = name(TOKEN_KEY)?;
     let origin = match store {
         Store::Pkcs11(token, _) => {
-            token.generate_hmac(&id)?;
+            token.generate(&id, dukpt::KeyKind::Hmac, &pkcs11_backend::Cryptoperiod::default())?;
             "generated inside the token"
         }
         Store::Memory(memory) => {

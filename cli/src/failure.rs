@@ -72,6 +72,9 @@ impl From<KeyError> for Failure {
             KeyError::NotFound(_) => "import it with p2pe keys import, or correct base_key or key in the settings",
             KeyError::Ambiguous(_) => "delete all but one with the HSM's own tool",
             KeyError::AlreadyExists(_) => "choose another name, or delete the old key first",
+            KeyError::Pending(_) | KeyError::Expired(_) | KeyError::Retired(_) => {
+                "p2pe keys list shows each key's state; use the key of the present period"
+            }
             KeyError::NotPermitted => "the key is of another kind or size than the profile says; see p2pe keys list",
             KeyError::Exhausted(_) => "no KSN follows the last one of a device: begin at a lower counter",
             KeyError::Unsupported(_) => "this token cannot do it; see p2pe selftest",

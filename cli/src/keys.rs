@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyMaterial, Lifetime, MaterialError};
-use p2pe_config::{Access, KeyFileError, Store, key_from_hex, read_key_file};
+use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, MaterialError, aes::KeyType};
+use p2pe_config::{Access, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
+use pkcs11_backend::{Cryptoperiod, Date};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Global, Import, Keys},
+    args::{Global, Import, Keys, Period},
     failure::Failure,
-    open,
+    key_block, key_check, open,
     output::Output,
 };
 
@@ -21,18 +22,34 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
         Keys::Import(args) => {
             let id = key_id(&args.id)?;
             let ceremony = Ceremony::hold(args, output)?;
+            let period = args.period.read()?;
             let mut store = token(global, &config)?;
-            store.import(&id, &ceremony.key, Lifetime::Permanent)?;
+            store.token().map_err(no_token)?.import_for(&id, &ceremony.key, Lifetime::Permanent, &period)?;
             ceremony.report(&id, output)
         }
-        Keys::Generate { id } => {
-            let id = key_id(id)?;
+        Keys::ImportBlock(args) => key_block::import(args, || token(global, &config), output),
+        Keys::Generate { id, kind, bits, period } => {
+            let (id, kind) = (key_id(id)?, generated(kind, bits));
             let mut store = token(global, &config)?;
             let token = store.token().map_err(no_token)?;
-            token.generate_hmac(&id)?;
+            token.generate(&id, kind, &period.read()?)?;
             let check_value = token.check_value(&id)?.to_string();
-            let value = json!({ "id": id.as_str(), "kind": "hmac", "check_value": check_value });
-            output.result(&value, || format!("{id} made inside the token, hmac, check value {check_value}\n"))
+            let value = json!({ "id": id.as_str(), "kind": kind_name(kind), "check_value": check_value });
+            output.result(&value, || {
+                format!("{id} made inside the token, {}, check value {check_value}\n", kind_name(kind))
+            })
+        }
+        Keys::Retire { id } => {
+            let id = key_id(id)?;
+            let mut store = token(global, &config)?;
+            store.token().map_err(no_token)?.retire(&id)?;
+            output.result(&json!({ "retired": id.as_str() }), || format!("{id} is retired\n"))
+        }
+        Keys::Check { production } => {
+            let mut store = token(global, &config)?;
+            let allows_unsafe_keys =
+                matches!(&config.store, Some(StoreSettings::Pkcs11(token)) if token.allow_unsafe_keys);
+            key_check::check(&mut store, allows_unsafe_keys, *production, output)
         }
         Keys::List => {
             let mut store = token(global, &config)?;
@@ -59,7 +76,7 @@ fn token(global: &Global, config: &p2pe_config::Config) -> Result<Store, Failure
     Ok(store)
 }
 
-fn no_token(error: p2pe_config::TokenError) -> Failure {
+pub(crate) fn no_token(error: p2pe_config::TokenError) -> Failure {
     Failure::usage(error, "keys are kept in a PKCS#11 token: use --store pkcs11 with --module and --token")
 }
 
@@ -74,6 +91,23 @@ pub(crate) fn key_id(id: &str) -> Result<KeyId, Failure> {
     KeyId::new(id).map_err(|error| Failure::usage(error, "correct --id"))
 }
 
+/// The check value that a key must have.
+pub(crate) fn expected(value: Option<&str>) -> Result<Option<CheckValue>, Failure> {
+    let value = value.map(str::parse::<CheckValue>).transpose();
+    value.map_err(|error| Failure::usage(error, "correct --check-value"))
+}
+
+/// Compares a key's check values, of either method, with the expected one.
+pub(crate) fn confirm(key: &KeyMaterial, expected: Option<CheckValue>, hint: &'static str) -> Result<(), Failure> {
+    let Some(expected) = expected else { return Ok(()) };
+    let cmac = key.cmac_check_value().is_some_and(|value| value.agrees(&expected));
+    if cmac || key.check_value().agrees(&expected) {
+        return Ok(());
+    }
+    let found = key.check_value();
+    Err(Failure::usage(format!("the key's check value is {found}, not {expected}: nothing was stored"), hint))
+}
+
 /// A key put together from its components, with the check values that were shown.
 struct Ceremony {
     key: KeyMaterial,
@@ -82,8 +116,7 @@ struct Ceremony {
 
 impl Ceremony {
     fn hold(args: &Import, output: &Output) -> Result<Self, Failure> {
-        let expected = args.check_value.as_deref().map(str::parse::<CheckValue>).transpose();
-        let expected = expected.map_err(|error| Failure::usage(error, "correct --check-value"))?;
+        let expected = expected(args.check_value.as_deref())?;
         let count =
             if args.component_file.is_empty() { usize::from(args.components) } else { args.component_file.len() };
         let mut bytes = Vec::with_capacity(count);
@@ -100,15 +133,11 @@ impl Ceremony {
         }
         let parts: Vec<&[u8]> = bytes.iter().map(|part| part.as_slice()).collect();
         let key = KeyMaterial::from_components(&args.kind, &parts).map_err(malformed)?;
-        if let Some(expected) = expected {
-            let cmac = key.cmac_check_value().is_some_and(|value| value.agrees(&expected));
-            if !cmac && !key.check_value().agrees(&expected) {
-                return Err(Failure::usage(
-                    format!("the key's check value is {}, not {expected}: nothing was stored", key.check_value()),
-                    "one component is wrong: compare the check values of the components with the custodians' forms",
-                ));
-            }
-        }
+        confirm(
+            &key,
+            expected,
+            "one component is wrong: compare the check values of the components with the custodians' forms",
+        )?;
         Ok(Self { key, components })
     }
 
@@ -173,21 +202,28 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
                 "permanent": entry.permanent,
                 "generated": entry.generated,
                 "check_value": entry.check_value.map(|value| value.to_string()),
+                "state": entry.state.to_string(),
+                "valid_from": entry.period.start.map(|date| date.to_string()),
+                "valid_to": entry.period.end.map(|date| date.to_string()),
                 "bound_to_one_mechanism": entry.bound,
                 "problems": entry.problems,
             })
         })
         .collect();
     output.result(&json!({ "keys": rows }), || {
-        let mut text = format!("{:<24} {:<13} {:<6} {:<9} {:<5} problems\n", "id", "kind", "check", "origin", "bound");
+        let mut text = format!(
+            "{:<24} {:<13} {:<10} {:<9} {:<7} {:<5} problems\n",
+            "id", "kind", "check", "origin", "state", "bound"
+        );
         for entry in &entries {
             let kind = entry.kind.map(kind_name).unwrap_or_else(|| "unknown".into());
             let check = entry.check_value.map(|value| value.to_string()).unwrap_or_else(|| "-".into());
             let origin = if entry.generated { "generated" } else { "imported" };
             let bound = if entry.bound { "yes" } else { "no" };
             text += &format!(
-                "{:<24} {kind:<13} {check:<6} {origin:<9} {bound:<5} {}\n",
+                "{:<24} {kind:<13} {check:<10} {origin:<9} {:<7} {bound:<5} {}\n",
                 entry.id.to_string(),
+                entry.state,
                 entry.problems.join(", ")
             );
         }
@@ -195,11 +231,48 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
     })
 }
 
-fn kind_name(kind: dukpt::KeyKind) -> String {
+pub(crate) fn kind_name(kind: KeyKind) -> String {
     match kind {
-        dukpt::KeyKind::AesBase(size) | dukpt::KeyKind::Ff1(size) | dukpt::KeyKind::Wrap(size) => {
+        KeyKind::AesBase(size) | KeyKind::Ff1(size) | KeyKind::Wrap(size) => {
             format!("{} {}", kind.name(), size.length() * 8)
         }
+        KeyKind::BlockProtection(key_type) => format!("{} {}", kind.name(), key_type.length() * 8),
         kind => kind.name().into(),
+    }
+}
+
+/// The kind of a key that the token makes; the parser let no other name or size pass.
+fn generated(kind: &str, bits: &str) -> KeyKind {
+    let size = match bits {
+        "128" => KeyType::Aes128,
+        "192" => KeyType::Aes192,
+        _ => KeyType::Aes256,
+    };
+    match kind {
+        "aes-base" => KeyKind::AesBase(size),
+        "aes-kbpk" => KeyKind::BlockProtection(size.into()),
+        "ff1" => KeyKind::Ff1(size),
+        "wrap" => KeyKind::Wrap(size),
+        _ => KeyKind::Hmac,
+    }
+}
+
+impl Period {
+    /// The cryptoperiod of a new key. One that is over already is a mistake.
+    pub(crate) fn read(&self) -> Result<Cryptoperiod, Failure> {
+        let date = |text: &Option<String>| {
+            let date = text.as_deref().map(str::parse::<Date>).transpose();
+            date.map_err(|error| Failure::usage(error, "correct --valid-from or --valid-to"))
+        };
+        let period = Cryptoperiod { start: date(&self.valid_from)?, end: date(&self.valid_to)? };
+        let is_over =
+            period.end.is_some_and(|end| end < Date::today() || period.start.is_some_and(|start| end < start));
+        if is_over {
+            return Err(Failure::usage(
+                "the cryptoperiod is over before it begins",
+                "correct --valid-from or --valid-to",
+            ));
+        }
+        Ok(period)
     }
 }

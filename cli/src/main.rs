@@ -8,13 +8,15 @@ mod demo;
 mod failure;
 mod input;
 mod junit;
+mod key_block;
+mod key_check;
 mod keys;
 mod open;
 mod output;
 mod profiles;
 mod selftest;
-mod vault;
 mod simulate;
+mod vault;
 
 use std::{env, process::ExitCode};
 

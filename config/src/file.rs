@@ -1,7 +1,7 @@
 //! The TOML file as it is written, read by hand: an error tells line and field and never a value, because somebody may
 //! have put a PIN or a key there. Unknown names are refused: a misspelt setting must not be a silent default.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use pkcs11_backend::PinSource;
 use toml::{
@@ -11,6 +11,7 @@ use toml::{
 
 pub(crate) struct File {
     pub(crate) store: Option<StoreTable>,
+    pub(crate) cache: Option<CacheTable>,
     pub(crate) profiles: Vec<ProfileTable>,
     pub(crate) devices: Vec<DeviceTable>,
     pub(crate) token_key: Option<String>,
@@ -28,6 +29,11 @@ pub(crate) struct Pkcs11Table {
     pub(crate) pin: Option<PinSource>,
     pub(crate) init: Option<String>,
     pub(crate) allow_unsafe_keys: bool,
+}
+
+pub(crate) struct CacheTable {
+    pub(crate) devices: usize,
+    pub(crate) seconds: u64,
 }
 
 pub(crate) struct KeyTable {
@@ -70,8 +76,11 @@ impl File {
         let root = Table { text, name: "the file", at: 0, fields: root.get_ref() };
         root.only(&["store", "profile", "device", "tokens"])?;
         let tokens = root.table("tokens", "[tokens]")?;
+        let of_store = root.table("store", "[store]")?;
+        let cached = of_store.as_ref().map(|table| table.table("cache", "cache = { … }")).transpose()?.flatten();
         Ok(Self {
-            store: root.table("store", "[store]")?.map(store).transpose()?,
+            store: of_store.map(store).transpose()?,
+            cache: cached.as_ref().map(cache).transpose()?,
             profiles: root.tables("profile", "[[profile]]")?.iter().map(profile).collect::<Result<_, _>>()?,
             devices: root.tables("device", "[[device]]")?.iter().map(device).collect::<Result<_, _>>()?,
             token_key: tokens.map(|tokens| tokens.only(&["key"]).and_then(|()| tokens.needed("key"))).transpose()?,
@@ -83,12 +92,12 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
     match table.needed("kind")?.as_str() {
         "memory" => {
             table.name = "[store] of kind memory";
-            table.only(&["kind", "key"])?;
+            table.only(&["kind", "key", "cache"])?;
             Ok(StoreTable::Memory(table.tables("key", "[[store.key]]")?.iter().map(key).collect::<Result<_, _>>()?))
         }
         "pkcs11" => {
             table.name = "[store] of kind pkcs11";
-            table.only(&["kind", "module", "token", "uri", "pin", "init", "allow_unsafe_keys"])?;
+            table.only(&["kind", "module", "token", "uri", "pin", "init", "allow_unsafe_keys", "cache"])?;
             Ok(StoreTable::Pkcs11(Pkcs11Table {
                 module: table.text("module")?.map(Into::into),
                 token: table.text("token")?,
@@ -100,6 +109,14 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
         }
         _ => Err(table.must_be("kind", "\"memory\" or \"pkcs11\"")),
     }
+}
+
+/// Bounds that no gateway needs to pass: 16 keys a device, and a day.
+fn cache(table: &Table<'_, '_>) -> Result<CacheTable, Problem> {
+    table.only(&["devices", "seconds"])?;
+    let devices = table.number("devices", 1..=100_000)?;
+    let seconds = table.number("seconds", 1..=86_400)?;
+    Ok(CacheTable { devices: usize::try_from(devices).unwrap_or(1), seconds })
 }
 
 /// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.
@@ -179,6 +196,13 @@ impl<'t, 'i> Table<'t, 'i> {
     fn needed(&self, name: &str) -> Result<String, Problem> {
         let lacks = || Problem { line: line(self.text, self.at), what: format!("{} lacks {name}", self.name) };
         self.text(name)?.ok_or_else(lacks)
+    }
+
+    fn number(&self, name: &str, within: RangeInclusive<u64>) -> Result<u64, Problem> {
+        let wrong = || self.must_be(name, &format!("a number from {} to {}", within.start(), within.end()));
+        let value = self.get(name).ok_or_else(wrong)?;
+        let number = value.get_ref().as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
+        number.filter(|number| within.contains(number)).ok_or_else(wrong)
     }
 
     fn flag(&self, name: &str) -> Result<bool, Problem> {

@@ -4,15 +4,16 @@ use std::{
     io,
     path::{Path, PathBuf},
     str,
+    time::Duration,
 };
 
-use dukpt::{KeyId, Ksn, KsnPrefix, Scheme};
+use dukpt::{KeyId, Ksn, KsnPrefix, Scheme, cache::Limits};
 use p2pe_crypto::{Device, DeviceProfile, Devices};
 use pkcs11_backend::{PinSource, Settings};
 
 use crate::{
     ConfigError, TokenSettings,
-    file::{DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
+    file::{CacheTable, DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
     profiles::{self, profile},
     read_file_wiped,
 };
@@ -25,6 +26,8 @@ const LONGEST: usize = 1 << 20;
 pub struct Config {
     /// Where the keys are, if the file says so.
     pub store: Option<StoreSettings>,
+    /// How much is remembered of devices; nothing, if the file does not say.
+    pub cache: Option<Limits>,
     /// The profiles that the file adds to those that come with the library.
     pub profiles: Vec<DeviceProfile>,
     /// The devices by KSN prefix.
@@ -86,8 +89,13 @@ impl Config {
             }
         }
         let token_key = file.token_key.map(|name| key_id(&name, "[tokens] key")).transpose()?;
+        let cache = file.cache.map(|CacheTable { devices, seconds }| Limits {
+            initial_keys: devices,
+            paths: devices,
+            time_to_live: Duration::from_secs(seconds),
+        });
         let store = file.store.map(|table| store(table, folder)).transpose()?;
-        Ok(Self { store, profiles, devices, token_key })
+        Ok(Self { store, cache, profiles, devices, token_key })
     }
 }
 

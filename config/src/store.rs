@@ -1,10 +1,15 @@
 //! One store type over memory and token, for programs that choose at run time.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use dukpt::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm,
-    MemoryKey, MemoryStore, Scheme, Tag, aes, tdes,
+    MemoryKey, MemoryStore, Scheme, Tag, aes,
+    cache::{Cached, Limits},
+    tdes,
 };
 use pkcs11_backend::{Pkcs11Key, Pkcs11Store, Token, TokenInfo};
 
@@ -57,6 +62,14 @@ impl Store {
                 Ok(Self::Pkcs11(Box::new(store), Box::new(token.info().clone())))
             }
         }
+    }
+
+    /// The store with what it remembers of devices; without limits, that is nothing.
+    #[must_use]
+    pub fn cached(&self, limits: Option<Limits>) -> Cached<'_, Self> {
+        const NOTHING: Limits = Limits { initial_keys: 0, paths: 0, time_to_live: Duration::ZERO };
+        let start = Instant::now();
+        Cached::new(self, limits.unwrap_or(NOTHING), move || start.elapsed())
     }
 
     /// The token behind it, for key ceremonies.

@@ -1,9 +1,9 @@
 //! Settings files: what is understood, and that nothing misspelt passes.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use dukpt::{KeyId, KeyStore, Ksn};
+use dukpt::{KeyId, KeyStore, Ksn, cache::Limits};
 use p2pe_config::{
     Access, Config, ConfigError, KeyFileError, Store, StoreSettings, TokenSettings, TokenSettingsError,
     read_file_wiped, read_key_file,
@@ -48,6 +48,40 @@ fn the_longest_prefix_and_the_default_prefixes() {
     assert_eq!(key(&[0x12, 0x34, 0x56, 0x78, 9, 9, 9, 9, 0, 0, 0, 5]), Some("bdk-aes"));
     assert_eq!(key(&[0x62, 0x99, 0x49, 0x01, 0x19, 9, 9, 0x20, 0, 5]), Some("bdk-stripes"));
     assert_eq!(key(&[0x62, 0x99, 0x49, 0x01, 0x18, 9, 9, 0x20, 0, 5]), None);
+}
+
+#[test]
+fn what_is_remembered_of_devices() {
+    let cache = |line: &str| parse(&format!("[store]\nkind = \"memory\"\n{line}")).map(|config| config.cache);
+    let limits =
+        |devices, seconds| Limits { initial_keys: devices, paths: devices, time_to_live: Duration::from_secs(seconds) };
+    assert_eq!(cache("").unwrap(), None);
+    assert_eq!(cache("cache = { devices = 1000, seconds = 600 }").unwrap(), Some(limits(1000, 600)));
+    assert_eq!(cache("cache = { devices = 1, seconds = 86_400 }").unwrap(), Some(limits(1, 86_400)));
+    let of_token = "[store]\nkind = \"pkcs11\"\nmodule = \"m\"\ntoken = \"p\"\ncache = { devices = 5, seconds = 6 }";
+    assert_eq!(parse(of_token).unwrap().cache, Some(limits(5, 6)));
+    for wrong in [
+        "cache = true",
+        "cache = {}",
+        "cache = { devices = 10 }",
+        "cache = { seconds = 10 }",
+        "cache = { devices = 0, seconds = 10 }",
+        "cache = { devices = -1, seconds = 10 }",
+        "cache = { devices = 100_001, seconds = 10 }",
+        "cache = { devices = 10, seconds = 0 }",
+        "cache = { devices = 10, seconds = 86_401 }",
+        "cache = { devices = 10, seconds = 1.5 }",
+        "cache = { devices = 10, seconds = \"10\" }",
+        "cache = { devices = 10, seconds = 10, keys = 10 }",
+    ] {
+        assert!(matches!(cache(wrong), Err(ConfigError::Toml(3, _))), "{wrong}");
+    }
+
+    let store = Store::open(&StoreSettings::Memory(Vec::new()), Access::Use).unwrap();
+    for limits in [None, Some(limits(5, 6))] {
+        let id = KeyId::new("absent").unwrap();
+        assert_eq!(store.cached(limits).key(&id).err(), Some(dukpt::KeyError::NotFound(id)));
+    }
 }
 
 #[test]

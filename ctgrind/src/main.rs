@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod aes;
+mod blocks;
 mod case;
 mod ciphers;
 mod clear_text;
@@ -18,10 +19,18 @@ use bitsliced_des::lanes::Level;
 use crate::case::Case;
 
 fn cases() -> Vec<Case> {
-    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases(), clear_text::cases(), ff1_cases::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        ciphers::cases(),
+        tdes::cases(),
+        aes::cases(),
+        compare::cases(),
+        blocks::cases(),
+        clear_text::cases(),
+        ff1_cases::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Prints a line and tells whether the case is as it should be: without a report, or with one where a leak is `planted`.

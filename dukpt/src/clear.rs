@@ -9,6 +9,36 @@ use crate::{
     software::{self, TdesKey},
 };
 
+/// A direction of CBC, under a clear key: key blocks, tests and virtual devices. Real keys belong in a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cbc {
+    /// Encryption.
+    Encrypt,
+    /// Decryption.
+    Decrypt,
+}
+
+impl Cbc {
+    /// In place; `data` is whole blocks, and TDES takes the first 8 bytes of the IV.
+    ///
+    /// # Errors
+    /// [`KeyError::BadLength`] for partial blocks, or bytes that are no key of this type; [`KeyError::NotPermitted`] for
+    /// an HMAC key.
+    pub fn under_clear_key(
+        self,
+        key_type: WorkingKeyType,
+        key: &[u8],
+        iv: &[u8; 16],
+        data: &mut [u8],
+    ) -> Result<(), KeyError> {
+        let key = ClearKey::new(key_type, key)?;
+        match self {
+            Self::Encrypt => key.encrypt_cbc(iv, data),
+            Self::Decrypt => key.decrypt_cbc(iv, data),
+        }
+    }
+}
+
 /// A clear key, borrowed.
 #[derive(Clone, Copy)]
 pub(crate) enum ClearKey<'a> {

@@ -84,74 +84,58 @@ pub trait Key: Sized {
     /// blocks.
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError>;
 
-    /// CBC encryption in place, as [`Key::decrypt_cbc`]. A store that cannot says so, as with each method from here on.
+    /// CBC encryption in place, as [`Key::decrypt_cbc`].
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Encrypt`] or an FF1 key; [`KeyError::BadLength`]
     /// for partial blocks; [`KeyError::Unsupported`].
-    fn encrypt_cbc(&self, _iv: &[u8; 16], _data: &mut [u8]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("encryption"))
-    }
+    fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError>;
 
     /// Encryption of one cipher block in place.
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Pin`]; [`KeyError::BadLength`] for another length;
     /// [`KeyError::Unsupported`].
-    fn encrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("PIN keys"))
-    }
+    fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError>;
 
     /// Decryption of one cipher block in place.
     ///
     /// # Errors
     /// As of [`Key::encrypt_block`].
-    fn decrypt_block(&self, _block: &mut [u8]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("PIN keys"))
-    }
+    fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError>;
 
     /// Encryption of many AES blocks in place, each by itself, in one call of the store (format-preserving encryption).
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless this is an FF1 key; [`KeyError::Unsupported`].
-    fn encrypt_blocks(&self, _blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("FF1 keys"))
-    }
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError>;
 
     /// Wraps 32 bytes of another key (NIST SP 800-38F, KWP; `CKM_AES_KEY_WRAP_PAD`), so that they may be kept anywhere.
     ///
     /// # Errors
     /// [`KeyError::NotPermitted`] unless this is a wrapping key; [`KeyError::Unsupported`].
-    fn wrap(&self, _secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
-        Err(KeyError::Unsupported("wrapping keys"))
-    }
+    fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError>;
 
     /// What was wrapped, into `secret`. This is an exit of key bytes from a store, for data keys whose work a store would be
     /// too slow for.
     ///
     /// # Errors
     /// [`KeyError::NotWrapped`] for what this key did not wrap; else as of [`Key::wrap`].
-    fn unwrap(&self, _wrapped: &[u8; 40], _secret: &mut [u8; 32]) -> Result<(), KeyError> {
-        Err(KeyError::Unsupported("wrapping keys"))
-    }
+    fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError>;
 
     /// The whole MAC of `data`.
     ///
     /// # Errors
-    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Mac`] and of a type that the algorithm takes;
-    /// [`KeyError::Unsupported`].
-    fn mac(&self, _algorithm: MacAlgorithm, _data: &[u8]) -> Result<Tag, KeyError> {
-        Err(KeyError::Unsupported("MAC keys"))
-    }
+    /// [`KeyError::NotPermitted`] unless the key is [`aes::Purpose::Mac`] and of a type that the algorithm takes, or a key
+    /// block protection key and the algorithm CMAC; [`KeyError::Unsupported`].
+    fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError>;
 
     /// The check value of a stored or derived key.
     ///
     /// # Errors
     /// [`KeyError::Unsupported`] where the store cannot tell; [`KeyError::NotPermitted`] where there is none of this
     /// method.
-    fn check_value(&self, _method: CheckMethod) -> Result<CheckValue, KeyError> {
-        Err(KeyError::Unsupported("check values of derived keys"))
-    }
+    fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError>;
 
     /// HMAC-SHA-256 of `data` (RFC 2104): tokens and fingerprints.
     ///
@@ -200,7 +184,8 @@ pub trait KeyImport: KeyStore {
     /// [`KeyError::AlreadyExists`]; [`KeyError::Device`] where the store refuses clear keys.
     fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError>;
 
-    /// The legacy check value of a stored key: 3 bytes ([`KeyMaterial::check_value`]).
+    /// The legacy check value of a stored key: 3 bytes ([`KeyMaterial::check_value`]); in a token, the CMAC one of a key
+    /// block protection key, which may not encrypt.
     ///
     /// # Errors
     /// [`KeyError::NotFound`]; [`KeyError::Unsupported`] where the store cannot tell.
@@ -311,6 +296,15 @@ pub enum KeyError {
     /// A virtual device has no transaction left.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// The key's cryptoperiod has not begun.
+    #[error("the cryptoperiod of key {0} has not begun")]
+    Pending(KeyId),
+    /// The key's cryptoperiod is over.
+    #[error("the cryptoperiod of key {0} is over")]
+    Expired(KeyId),
+    /// The key was taken out of use.
+    #[error("key {0} is retired")]
+    Retired(KeyId),
     /// The key is kept unsafely; the attribute is named.
     #[error("key {id} has the unsafe attribute {attribute}")]
     UnsafeAttribute {
@@ -344,6 +338,9 @@ impl KeyError {
             Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),
             Self::Exhausted(_) => "device_exhausted",
+            Self::Pending(_) => "key_pending",
+            Self::Expired(_) => "key_expired",
+            Self::Retired(_) => "key_retired",
             Self::UnsafeAttribute { .. } => "key_unsafe_attribute",
             Self::Device { .. } => "key_device",
         }

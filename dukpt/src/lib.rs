@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod aes;
+pub mod cache;
 mod check_value;
 mod clear;
 mod key;
@@ -17,6 +18,7 @@ mod software;
 pub mod tdes;
 
 pub use check_value::{CheckMethod, CheckValue, CheckValueError};
+pub use clear::Cbc;
 pub use key::{Custody, Key, KeyError, KeyId, KeyIdError, KeyImport, KeyStore, Lifetime};
 pub use ksn::{Exhausted, Ksn, KsnError, KsnMap, KsnPrefix, PrefixError, Scheme};
 pub use mac::{MacAlgorithm, MacError, MacFormat, MacLengthError, Padding, Tag};

@@ -4,7 +4,11 @@ use alloc::vec::Vec;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::{CheckMethod, CheckValue, aes::KeyType, clear::ClearKey};
+use crate::{
+    CheckMethod, CheckValue,
+    aes::{KeyType, WorkingKeyType},
+    clear::ClearKey,
+};
 
 /// What a stored key is for; a store lets it do nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +17,8 @@ pub enum KeyKind {
     TdesBase,
     /// AES base derivation key, 16, 24 or 32 bytes.
     AesBase(KeyType),
+    /// Key block protection key (TR-31, X9.143): TDES of 16 or 24 bytes, AES of 16, 24 or 32. Its one operation is CMAC.
+    BlockProtection(WorkingKeyType),
     /// HMAC-SHA-256 key, 32 to 256 bytes (tokens refuse shorter ones).
     Hmac,
     /// AES key of format-preserving encryption (FF1, NIST SP 800-38G), 16, 24 or 32 bytes.
@@ -22,12 +28,14 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `hmac`, `ff1`, `wrap`.
+    /// The kind's name in configuration and vectors: `tdes-base`, `aes-base`, `tdes-kbpk`, `aes-kbpk`, `hmac`, `ff1`, `wrap`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::TdesBase => "tdes-base",
             Self::AesBase(_) => "aes-base",
+            Self::BlockProtection(WorkingKeyType::Aes(_)) => "aes-kbpk",
+            Self::BlockProtection(_) => "tdes-kbpk",
             Self::Hmac => "hmac",
             Self::Ff1(_) => "ff1",
             Self::Wrap(_) => "wrap",
@@ -43,7 +51,7 @@ pub struct KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// A key of the named kind ([`KeyKind::name`]); an AES key's size is its length.
+    /// A key of the named kind ([`KeyKind::name`]); its size is its length.
     ///
     /// # Errors
     /// [`MaterialError::Kind`] for another name, [`MaterialError::Length`] for a length the kind does not have.
@@ -53,8 +61,11 @@ impl KeyMaterial {
             ("aes-base", _) => KeyKind::AesBase(aes_size(bytes)?),
             ("ff1", _) => KeyKind::Ff1(aes_size(bytes)?),
             ("wrap", _) => KeyKind::Wrap(aes_size(bytes)?),
+            ("tdes-kbpk", 16) => KeyKind::BlockProtection(WorkingKeyType::Tdes2),
+            ("tdes-kbpk", 24) => KeyKind::BlockProtection(WorkingKeyType::Tdes3),
+            ("aes-kbpk", _) => KeyKind::BlockProtection(aes_size(bytes)?.into()),
             ("hmac", 32..=256) => KeyKind::Hmac,
-            ("tdes-base" | "hmac", length) => return Err(MaterialError::Length(length)),
+            ("tdes-base" | "tdes-kbpk" | "hmac", length) => return Err(MaterialError::Length(length)),
             _ => return Err(MaterialError::Kind),
         };
         Ok(Self { kind, bytes: Zeroizing::new(bytes.to_vec()) })
@@ -82,11 +93,18 @@ impl KeyMaterial {
         if key.is_weak() { Err(MaterialError::Weak) } else { Ok(key) }
     }
 
-    /// All zero, or a TDES key with equal halves: what goes wrong when components are mixed up.
-    fn is_weak(&self) -> bool {
+    /// All zero, or a TDES key with equal parts: what goes wrong when components are mixed up.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
         let zero = self.bytes.iter().fold(0, |any, byte| any | byte).ct_eq(&0);
-        let single_des = match (self.kind, self.bytes.split_at_checked(8)) {
-            (KeyKind::TdesBase, Some((left, right))) => left.ct_eq(right),
+        // Of three keys, two equal neighbours cancel out.
+        let is_tdes = matches!(
+            self.kind,
+            KeyKind::TdesBase | KeyKind::BlockProtection(WorkingKeyType::Tdes2 | WorkingKeyType::Tdes3)
+        );
+        let single_des = match self.bytes.as_chunks::<8>().0 {
+            [one, two] if is_tdes => one.ct_eq(two),
+            [one, two, three] if is_tdes => one.ct_eq(two) | two.ct_eq(three),
             _ => Choice::from(0),
         };
         (zero | single_des).into()
@@ -117,7 +135,12 @@ impl KeyMaterial {
         &self.bytes
     }
 
-    fn clear(&self) -> ClearKey<'_> {
+    pub(crate) fn clear(&self) -> ClearKey<'_> {
+        if let KeyKind::BlockProtection(key_type) = self.kind
+            && let Ok(key) = ClearKey::new(key_type, &self.bytes)
+        {
+            return key;
+        }
         match (self.kind, self.bytes.first_chunk()) {
             (KeyKind::TdesBase, Some(key)) => key.into(),
             (KeyKind::AesBase(_) | KeyKind::Ff1(_) | KeyKind::Wrap(_), _) => ClearKey::Aes(&self.bytes),
@@ -151,11 +174,11 @@ fn aes_size(key: &[u8]) -> Result<KeyType, MaterialError> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MaterialError {
     /// No such kind.
-    #[error("a key's kind is tdes-base, aes-base, hmac, ff1 or wrap")]
+    #[error("a key's kind is tdes-base, aes-base, tdes-kbpk, aes-kbpk, hmac, ff1 or wrap")]
     Kind,
     /// The kind has no key of this many bytes.
     #[error(
-        "a key of this kind does not have {0} bytes (tdes-base 16; aes-base, ff1 and wrap 16, 24 or 32; hmac 32 to 256)"
+        "a key of this kind does not have {0} bytes (tdes-base 16; tdes-kbpk 16 or 24; hmac 32 to 256; others 16, 24 or 32)"
     )]
     Length(usize),
     /// Too few components, or unequal lengths.
@@ -164,7 +187,7 @@ pub enum MaterialError {
     /// The same component twice: they cancel out.
     #[error("the same component was given twice")]
     SameComponent,
-    /// All bytes zero, or a TDES key whose halves are equal and which is single DES.
-    #[error("the key is weak: all zero, or a TDES key with equal halves")]
+    /// All bytes zero, or a TDES key that is single DES because parts of it are equal.
+    #[error("the key is weak: all zero, or a TDES key with equal parts")]
     Weak,
 }

@@ -319,7 +319,13 @@ impl Key for MemoryKey<'_> {
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
-        self.derived(aes::Purpose::Mac)?.mac(algorithm, data)
+        match &self.0 {
+            Held::Stored(material) if matches!(material.kind(), KeyKind::BlockProtection(_)) => match algorithm {
+                MacAlgorithm::Cmac => material.clear().mac(algorithm, data),
+                _ => Err(KeyError::NotPermitted),
+            },
+            _ => self.derived(aes::Purpose::Mac)?.mac(algorithm, data),
+        }
     }
 
     fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {

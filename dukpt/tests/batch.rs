@@ -4,7 +4,10 @@
 #[expect(dead_code, reason = "not all of it is used here")]
 mod naive;
 
-use dukpt::{Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, MemoryStore, aes, tdes};
+use dukpt::{
+    CheckMethod, CheckValue, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, MacAlgorithm,
+    MemoryStore, Tag, aes, tdes,
+};
 use naive::{encrypt_cbc, naive_aes, naive_tdes};
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -139,6 +142,30 @@ impl<K: Key> Key for Indirect<'_, K> {
         self.0.tdes_initial_key(ksn)
     }
     fn decrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn encrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn encrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn decrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn mac(&self, _: MacAlgorithm, _: &[u8]) -> Result<Tag, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn check_value(&self, _: CheckMethod) -> Result<CheckValue, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn encrypt_blocks(&self, _: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn wrap(&self, _: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn unwrap(&self, _: &[u8; 40], _: &mut [u8; 32]) -> Result<(), KeyError> {
         Err(KeyError::NotPermitted)
     }
     fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {

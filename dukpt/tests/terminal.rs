@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dukpt::{
-    CheckMethod, Exhausted, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat,
-    MemoryKey, MemoryStore, Padding, aes, tdes,
+    CheckMethod, CheckValue, Exhausted, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm,
+    MacFormat, MemoryKey, MemoryStore, Padding, Tag, aes, tdes,
 };
 use proptest::{prelude::*, sample::subsequence};
 
@@ -303,6 +303,30 @@ mod aes_side {
                 Err(KeyError::NotPermitted)
             }
             fn decrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn encrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn encrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn decrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn mac(&self, _: MacAlgorithm, _: &[u8]) -> Result<Tag, KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn check_value(&self, _: CheckMethod) -> Result<CheckValue, KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn encrypt_blocks(&self, _: &mut [[u8; 16]]) -> Result<(), KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn wrap(&self, _: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+                Err(KeyError::NotPermitted)
+            }
+            fn unwrap(&self, _: &[u8; 40], _: &mut [u8; 32]) -> Result<(), KeyError> {
                 Err(KeyError::NotPermitted)
             }
             fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {

@@ -3,8 +3,14 @@
 
 mod canary;
 
+use std::{cell::Cell, time::Duration};
+
 use canary::{Seen, present, watch};
-use dukpt::{Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryStore, aes, tdes};
+use dukpt::{
+    Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryStore, aes,
+    cache::{Cached, Limits},
+    tdes,
+};
 
 const WIPED: Seen = Seen { held: true, leaks: 0 };
 
@@ -67,6 +73,8 @@ fn key_material() {
         ("aes-base", &hex::<16>(AES_BASE)),
         ("ff1", &hex::<16>(AES_BASE)),
         ("wrap", &hex::<16>(AES_BASE)),
+        ("tdes-kbpk", &[0xA5, 0x17, 0x99, 0x42, 0x63, 0x0C].repeat(4)),
+        ("aes-kbpk", &[0xA5, 0x17, 0x99, 0x42].repeat(8)),
         ("hmac", &[0xA5, 0x17, 0x99, 0x42].repeat(16)),
     ] {
         assert_eq!(watch(key, || KeyMaterial::new(kind, key).unwrap()), WIPED, "{kind}");
@@ -280,6 +288,49 @@ fn tdes_keys_of_a_batch() {
     }
     assert!(keys.decrypt_cbc(tdes::Cipher::Aes128, &mut [(0, &mut data[..24])]).is_err());
     assert_eq!(data, [7; 24]);
+}
+
+/// Keys that a cache keeps: wiped when they are evicted, when they reach their age, when it is cleared and with it.
+#[test]
+fn cached_keys() {
+    let (tdes, aes) = (store("tdes-base", &hex::<16>(TDES_BASE)), store("aes-base", &hex::<16>(AES_BASE)));
+    let (now, mut other) = (Cell::new(Duration::ZERO), *tdes_ksn().as_bytes());
+    other[4] ^= 1;
+    let other = tdes::Ksn::try_from(&other[..]).unwrap();
+    let filled = |store| {
+        let limits = Limits { initial_keys: 1, paths: 1, time_to_live: Duration::from_secs(60) };
+        let cached = Cached::new(store, limits, || now.get());
+        let key = cached.key(&id()).unwrap();
+        let _ = key.tdes_initial_key(&tdes_ksn());
+        let _ = aes::DataKey::derive(&key, &aes_ksn(), suite());
+        drop(key);
+        cached
+    };
+    for (store, initial) in [(&tdes, hex::<16>(TDES_INITIAL)), (&aes, hex(AES_INITIAL))] {
+        assert_eq!(watch(&initial, || filled(store)), WIPED);
+        let gone = |how: &dyn Fn(&Cached<'_, MemoryStore>)| {
+            let emptied = || {
+                let cached = filled(store);
+                assert!(present());
+                how(&cached);
+                assert!(!present());
+                cached
+            };
+            assert_eq!(watch(&initial, emptied), Seen { held: false, leaks: 0 });
+        };
+        gone(&|cached| cached.clear());
+        gone(&|cached| {
+            now.set(now.get() + Duration::from_secs(60));
+            cached.expire();
+        });
+        gone(&|cached| {
+            let key = cached.key(&id()).unwrap();
+            let _ = key.tdes_initial_key(&other);
+            let other = aes::Ksn::try_from(&hex::<12>("123456789012345700000007")[..]).unwrap();
+            let _ = key.derive(&other.initial_key(suite()));
+        });
+    }
+    assert_eq!(watch(&hex::<16>(AES_DATA), || filled(&aes)), Seen { held: false, leaks: 0 }, "a data key is not kept");
 }
 
 /// A token that fails in the middle of handing out an initial key.

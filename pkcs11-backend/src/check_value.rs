@@ -1,7 +1,7 @@
 //! Check values that the token computes itself: three bytes by which people recognise a key.
 
-use cryptoki_sys::{CKA_CHECK_VALUE, CKA_VALUE, CKM_SHA256_HMAC};
-use dukpt::{CheckValue, KeyKind};
+use cryptoki_sys::{CKA_CHECK_VALUE, CKA_VALUE, CKM_AES_CMAC, CKM_DES3_CMAC, CKM_SHA256_HMAC};
+use dukpt::{CheckValue, KeyKind, aes::WorkingKeyType};
 
 use crate::{
     Pkcs11Store,
@@ -34,6 +34,11 @@ impl Pkcs11Store {
                 let mut bytes = [0; 3];
                 Ok(direct.attribute(object, CKA_CHECK_VALUE, &mut bytes)?.and_then(CheckValue::legacy))
             }
+            // It may not encrypt: the first of the five bytes that CMAC gives are as good.
+            KeyKind::BlockProtection(WorkingKeyType::Aes(_)) => {
+                Ok(CheckValue::cmac(&direct.sign::<16>(CKM_AES_CMAC, object, &[0; 16])?))
+            }
+            KeyKind::BlockProtection(_) => Ok(CheckValue::cmac(&direct.sign::<8>(CKM_DES3_CMAC, object, &[0; 8])?)),
             KeyKind::Hmac => Ok(CheckValue::legacy(&direct.sign::<32>(CKM_SHA256_HMAC, object, &[])?)),
             KeyKind::AesBase(_) => match self.encrypted_zeros(direct, object) {
                 Ok(Some(value)) => Ok(Some(value)),

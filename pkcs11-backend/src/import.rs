@@ -1,10 +1,10 @@
 //! Keys on their way into the token.
 
-use cryptoki_sys::CKM_GENERIC_SECRET_KEY_GEN;
-use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime};
+use cryptoki_sys::{CK_ULONG, CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN};
+use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, aes::WorkingKeyType};
 
 use crate::{
-    Pkcs11Store,
+    Cryptoperiod, Pkcs11Store,
     direct::Object,
     failure::Failure,
     kind::{self, Source},
@@ -23,22 +23,10 @@ impl KeyImport for Pkcs11Store {
     /// [`KeyError::AlreadyExists`], also for the variant's label; [`KeyError::UnsafeAttribute`];
     /// [`KeyError::Device`], as for a permanent key in the read-only session of [`Token::store`](crate::Token::store).
     fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError> {
-        let (kind, variant) = (material.kind(), material.tdes_variant());
-        self.must_be_free(id, id.as_str())?;
-        if variant.is_some() {
-            self.must_be_free(id, &variant_label(id))?;
-        }
-        let mut made = vec![self.make(kind, id.as_str(), lifetime, Source::Bytes(material.expose()))?];
-        if let Some(variant) = variant {
-            match self.make(kind, &variant_label(id), lifetime, Source::Bytes(&variant[..])) {
-                Ok(object) => made.push(object),
-                Err(failure) => return Err(self.undo(&made, failure.into())),
-            }
-        }
-        self.must_be_usable(id, &made)
+        self.import_for(id, material, lifetime, &Cryptoperiod::default())
     }
 
-    /// Computed by the token, never by reading the key.
+    /// Computed by the token, never by reading the key. A key that may not be used has its check value all the same.
     fn check_value(&self, id: &KeyId) -> Result<CheckValue, KeyError> {
         let stored = self.stored(id)?;
         self.run(&stored, "check values of AES keys", |direct, key| self.check_value_of(direct, key.kind, key.object))?
@@ -47,20 +35,57 @@ impl KeyImport for Pkcs11Store {
 }
 
 impl Pkcs11Store {
-    /// Makes a permanent HMAC key of 32 bytes inside the token. Nobody has ever seen it, so nobody can restore it
-    /// but from the token's own backup.
+    /// As [`KeyImport::import`], for a cryptoperiod.
     ///
     /// # Errors
     /// As of [`KeyImport::import`].
-    pub fn generate_hmac(&mut self, id: &KeyId) -> Result<(), KeyError> {
+    pub fn import_for(
+        &mut self,
+        id: &KeyId,
+        material: &KeyMaterial,
+        lifetime: Lifetime,
+        period: &Cryptoperiod,
+    ) -> Result<(), KeyError> {
+        let (kind, variant) = (material.kind(), material.tdes_variant());
         self.must_be_free(id, id.as_str())?;
-        let source = Source::Generated(HMAC_LENGTH.into());
-        let made = self.make(KeyKind::Hmac, id.as_str(), Lifetime::Permanent, source);
-        let made = made.map_err(|failure| failure.in_mechanism("CKM_GENERIC_SECRET_KEY_GEN"))?;
+        if variant.is_some() {
+            self.must_be_free(id, &variant_label(id))?;
+        }
+        let mut made = vec![self.make(kind, id.as_str(), lifetime, Source::Bytes(material.expose()), period)?];
+        if let Some(variant) = variant {
+            match self.make(kind, &variant_label(id), lifetime, Source::Bytes(&variant[..]), period) {
+                Ok(object) => made.push(object),
+                Err(failure) => return Err(self.undo(&made, failure.into())),
+            }
+        }
+        self.must_be_usable(id, &made)
+    }
+
+    /// Makes a permanent key inside the token: an HMAC key of 32 bytes, or an AES key. Nobody has ever seen it, so nobody
+    /// can restore it but from the token's own backup.
+    ///
+    /// # Errors
+    /// As of [`KeyImport::import`]; [`KeyError::Unsupported`] for TDES base keys, whose variant is made of their bytes, and
+    /// for TDES protection keys, which nobody should make any more.
+    pub fn generate(&mut self, id: &KeyId, kind: KeyKind, period: &Cryptoperiod) -> Result<(), KeyError> {
+        let (length, mechanism) = match kind {
+            KeyKind::Hmac => (usize::from(HMAC_LENGTH), "CKM_GENERIC_SECRET_KEY_GEN"),
+            KeyKind::AesBase(size)
+            | KeyKind::Ff1(size)
+            | KeyKind::Wrap(size)
+            | KeyKind::BlockProtection(WorkingKeyType::Aes(size)) => (size.length(), "CKM_AES_KEY_GEN"),
+            KeyKind::TdesBase | KeyKind::BlockProtection(_) => {
+                return Err(KeyError::Unsupported("TDES keys made in the token"));
+            }
+        };
+        self.must_be_free(id, id.as_str())?;
+        let source = Source::Generated(length as CK_ULONG);
+        let made = self.make(kind, id.as_str(), Lifetime::Permanent, source, period);
+        let made = made.map_err(|failure| failure.in_mechanism(mechanism))?;
         self.must_be_usable(id, &[made])
     }
 
-    fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
+    pub(crate) fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
         match self.labelled(label)?[..] {
             [] => Ok(()),
             [..] => Err(KeyError::AlreadyExists(KeyId::new(label).unwrap_or_else(|_| id.clone()))),
@@ -68,12 +93,23 @@ impl Pkcs11Store {
     }
 
     /// Makes one object. A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` is asked without.
-    fn make(&self, kind: KeyKind, label: &str, lifetime: Lifetime, source: Source<'_>) -> Result<Object, Failure> {
+    fn make(
+        &self,
+        kind: KeyKind,
+        label: &str,
+        lifetime: Lifetime,
+        source: Source<'_>,
+        period: &Cryptoperiod,
+    ) -> Result<Object, Failure> {
+        let id = period.id(label);
         let attempt = |strict| {
-            let template = kind::stored(kind, label, lifetime, source, strict);
+            let template = kind::stored(kind, label, lifetime, source, &id, strict);
             match source {
                 Source::Bytes(_) => self.direct().create(&template),
-                Source::Generated(_) => self.direct().generate(CKM_GENERIC_SECRET_KEY_GEN, &template),
+                Source::Generated(_) if kind == KeyKind::Hmac => {
+                    self.direct().generate(CKM_GENERIC_SECRET_KEY_GEN, &template)
+                }
+                Source::Generated(_) => self.direct().generate(CKM_AES_KEY_GEN, &template),
             }
         };
         match attempt(true) {

@@ -6,7 +6,7 @@ use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKA_LOCAL, CKA_TOKEN, CKO_SECRET_KEY};
 use dukpt::{CheckValue, KeyError, KeyId, KeyKind};
 
 use crate::{
-    Pkcs11Store,
+    Cryptoperiod, Date, KeyState, Pkcs11Store,
     direct::{Object, Value},
     kind,
     store::variant_label,
@@ -31,6 +31,10 @@ pub struct KeyEntry {
     pub generated: bool,
     /// Why it would be refused: unsafe attributes as `name=value`, a missing variant, a name that is not unique.
     pub problems: Vec<&'static str>,
+    /// When it may be used.
+    pub period: Cryptoperiod,
+    /// Whether it may be used today.
+    pub state: KeyState,
     /// The token binds it to the one mechanism of its kind (`CKA_ALLOWED_MECHANISMS`). Many tokens cannot.
     pub bound: bool,
     /// The legacy check value, 3 bytes, if the token can compute it.
@@ -93,7 +97,11 @@ impl Pkcs11Store {
                 self.direct().destroy(variant)?;
             }
         }
-        Ok(self.direct().destroy(object)?)
+        self.direct().destroy(object)?;
+        for mark in self.retired(id)? {
+            self.direct().destroy(mark)?;
+        }
+        Ok(())
     }
 
     /// The objects that are variants of this base key, by name and type.
@@ -110,6 +118,8 @@ impl Pkcs11Store {
     fn entry(&self, id: &KeyId, object: Object) -> Result<KeyEntry, KeyError> {
         let direct = self.direct();
         let kind = kind::of(&direct, object)?;
+        let period = Cryptoperiod::of(&direct, object, id.as_str())?;
+        let state = if self.retired(id)?.is_empty() { period.state(Date::today()) } else { KeyState::Retired };
         let problems = kind.map(|kind| kind::problems(&direct, object, kind)).transpose()?;
         Ok(KeyEntry {
             id: id.clone(),
@@ -117,6 +127,8 @@ impl Pkcs11Store {
             permanent: kind::flag(&direct, object, CKA_TOKEN)?.unwrap_or_default(),
             generated: kind::flag(&direct, object, CKA_LOCAL)?.unwrap_or_default(),
             problems: problems.unwrap_or_default(),
+            period,
+            state,
             bound: kind.map(|kind| kind::is_bound(&direct, object, kind)).transpose()?.unwrap_or_default(),
             // A key that may not do what its kind does has no check value; that is no reason to list nothing.
             check_value: kind.and_then(|kind| self.check_value_of(&direct, kind, object).ok().flatten()),

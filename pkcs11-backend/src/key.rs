@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use cryptoki_sys::{
-    CKA_VALUE, CKM_AES_CMAC, CKM_SHA256_HMAC, CKR_ENCRYPTED_DATA_INVALID, CKR_GENERAL_ERROR, CKR_WRAPPED_KEY_INVALID,
-    CKR_WRAPPED_KEY_LEN_RANGE,
+    CKA_VALUE, CKM_AES_CMAC, CKM_DES3_CMAC, CKM_SHA256_HMAC, CKR_ENCRYPTED_DATA_INVALID, CKR_GENERAL_ERROR,
+    CKR_WRAPPED_KEY_INVALID, CKR_WRAPPED_KEY_LEN_RANGE,
 };
 use dukpt::{
     CheckMethod, CheckValue, Key, KeyError, KeyKind, MacAlgorithm, Tag,
@@ -12,6 +12,8 @@ use dukpt::{
     tdes::{InitialKey, Ksn},
 };
 use zeroize::Zeroize;
+
+use zeroize::Zeroizing;
 
 use crate::{
     Pkcs11Store,
@@ -36,10 +38,34 @@ impl<'s> Pkcs11Key<'s> {
         Self { store, held }
     }
 
+    /// The kind of a stored key; derived keys have none.
+    #[must_use]
+    pub fn kind(&self) -> Option<KeyKind> {
+        match &self.held {
+            Held::Stored(stored) => Some(stored.kind),
+            Held::Derived { .. } => None,
+        }
+    }
+
     /// The derived key of this purpose, and its type.
     fn derived(&self, wanted: Purpose) -> Result<(Object, WorkingKeyType), KeyError> {
         match self.held {
             Held::Derived { object, key_type, purpose } if purpose == wanted => Ok((object, key_type)),
+            _ => Err(KeyError::NotPermitted),
+        }
+    }
+
+    /// The CMAC of a key block protection key.
+    fn protection_cmac(&self, stored: &Stored, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        match (stored.kind, algorithm) {
+            (KeyKind::BlockProtection(WorkingKeyType::Aes(_)), MacAlgorithm::Cmac) => {
+                let sign = |direct: &Direct<'_>, key: &Stored| direct.sign::<16>(CKM_AES_CMAC, key.protection()?, data);
+                Tag::new(&*Zeroizing::new(self.store.run(stored, "CKM_AES_CMAC", sign)?))
+            }
+            (KeyKind::BlockProtection(_), MacAlgorithm::Cmac) => {
+                let sign = |direct: &Direct<'_>, key: &Stored| direct.sign::<8>(CKM_DES3_CMAC, key.protection()?, data);
+                Tag::new(&*Zeroizing::new(self.store.run(stored, "CKM_DES3_CMAC", sign)?))
+            }
             _ => Err(KeyError::NotPermitted),
         }
     }
@@ -166,6 +192,9 @@ impl Key for Pkcs11Key<'_> {
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
+        if let Held::Stored(stored) = &self.held {
+            return self.protection_cmac(stored, algorithm, data);
+        }
         let (object, key_type) = self.derived(Purpose::Mac)?;
         let is_aes = matches!(key_type, WorkingKeyType::Aes(_));
         let direct = self.store.direct();

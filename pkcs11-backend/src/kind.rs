@@ -47,7 +47,7 @@ fn needed(kind: KeyKind) -> &'static [CK_ATTRIBUTE_TYPE] {
     match kind {
         KeyKind::TdesBase | KeyKind::Ff1(_) => &[CKA_ENCRYPT],
         KeyKind::AesBase(_) => &[CKA_DERIVE],
-        KeyKind::Hmac => &[CKA_SIGN],
+        KeyKind::BlockProtection(_) | KeyKind::Hmac => &[CKA_SIGN],
         KeyKind::Wrap(_) => &[CKA_WRAP, CKA_UNWRAP],
     }
 }
@@ -57,6 +57,8 @@ fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
     match kind {
         KeyKind::TdesBase => &[CKM_DES3_ECB],
         KeyKind::AesBase(_) => &[CKM_AES_ECB_ENCRYPT_DATA],
+        KeyKind::BlockProtection(WorkingKeyType::Aes(_)) => &[CKM_AES_CMAC],
+        KeyKind::BlockProtection(_) => &[CKM_DES3_CMAC],
         KeyKind::Hmac => &[CKM_SHA256_HMAC],
         KeyKind::Ff1(_) => &[CKM_AES_ECB, CKM_AES_CBC],
         KeyKind::Wrap(_) => &[CKM_AES_KEY_WRAP_PAD],
@@ -65,8 +67,11 @@ fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
 
 fn key_type(kind: KeyKind) -> CK_KEY_TYPE {
     match kind {
-        KeyKind::TdesBase => CKK_DES2,
-        KeyKind::AesBase(_) | KeyKind::Ff1(_) | KeyKind::Wrap(_) => CKK_AES,
+        KeyKind::BlockProtection(WorkingKeyType::Tdes3) => CKK_DES3,
+        KeyKind::AesBase(_) | KeyKind::Ff1(_) | KeyKind::Wrap(_) | KeyKind::BlockProtection(WorkingKeyType::Aes(_)) => {
+            CKK_AES
+        }
+        KeyKind::TdesBase | KeyKind::BlockProtection(_) => CKK_DES2,
         KeyKind::Hmac => CKK_GENERIC_SECRET,
     }
 }
@@ -80,12 +85,13 @@ pub(crate) enum Source<'a> {
     Generated(CK_ULONG),
 }
 
-/// The template of a key that is kept. A `strict` one has the two attributes that some tokens do not know.
+/// The template of a key that is kept; `id` is its `CKA_ID`. A `strict` one has the two attributes that some tokens do not know.
 pub(crate) fn stored<'a>(
     kind: KeyKind,
     label: &'a str,
     lifetime: Lifetime,
     source: Source<'a>,
+    id: &'a str,
     strict: bool,
 ) -> Vec<Attribute<'a>> {
     let mut template = vec![
@@ -93,7 +99,7 @@ pub(crate) fn stored<'a>(
         (CKA_KEY_TYPE, Value::Ulong(key_type(kind))),
         (CKA_LABEL, Value::Bytes(label.as_bytes())),
         // NSS overwrites a key when another one of the same CKA_ID is made: it must be as unique as the label.
-        (CKA_ID, Value::Bytes(label.as_bytes())),
+        (CKA_ID, Value::Bytes(id.as_bytes())),
         (CKA_TOKEN, if lifetime == Lifetime::Permanent { YES } else { NO }),
         (CKA_PRIVATE, YES),
         (CKA_SENSITIVE, YES),
@@ -167,21 +173,28 @@ pub(crate) fn passing(secret: Option<&[u8]>) -> Vec<Attribute<'_>> {
     template
 }
 
-/// The kind of a stored key, by its type and length; `None` for a type that no kind has. An AES key that may not
-/// derive is for FF1 if it may encrypt, and for wrapping if it may do that; any other is a base key. [`problems`] tells
-/// if it may do more.
+/// The kind of a stored key, by its type and length; `None` for a type that no kind has. A key that may not do what a base
+/// key of its type does is for key blocks if it may sign, for FF1 if it may encrypt, for wrapping if it may do that; any
+/// other is a base key. [`problems`] tells if it may do more.
 pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>, Failure> {
     let number = |attribute| -> Result<Option<CK_ULONG>, Failure> {
         let mut bytes = [0; size_of::<CK_ULONG>()];
         let read = direct.attribute(object, attribute, &mut bytes)?.map(<[u8]>::len);
         Ok((read == Some(bytes.len())).then(|| CK_ULONG::from_ne_bytes(bytes)))
     };
+    let signs = |instead_of| -> Result<bool, Failure> {
+        Ok(flag(direct, object, CKA_SIGN)? == Some(true) && flag(direct, object, instead_of)? != Some(true))
+    };
     Ok(match number(CKA_KEY_TYPE)? {
+        Some(CKK_DES2) if signs(CKA_ENCRYPT)? => Some(KeyKind::BlockProtection(WorkingKeyType::Tdes2)),
         Some(CKK_DES2) => Some(KeyKind::TdesBase),
+        Some(CKK_DES3) if signs(CKA_ENCRYPT)? => Some(KeyKind::BlockProtection(WorkingKeyType::Tdes3)),
         Some(CKK_GENERIC_SECRET | CKK_SHA256_HMAC) => Some(KeyKind::Hmac),
         Some(CKK_AES) => {
             let may = |usage| flag(direct, object, usage);
-            let kind = match (may(CKA_DERIVE)?, may(CKA_ENCRYPT)?, may(CKA_WRAP)?) {
+            let protects = |size: KeyType| KeyKind::BlockProtection(size.into());
+            let kind: fn(KeyType) -> KeyKind = match (may(CKA_DERIVE)?, may(CKA_ENCRYPT)?, may(CKA_WRAP)?) {
+                _ if signs(CKA_DERIVE)? => protects,
                 (Some(false), Some(true), _) => KeyKind::Ff1,
                 (Some(false), _, Some(true)) => KeyKind::Wrap,
                 _ => KeyKind::AesBase,

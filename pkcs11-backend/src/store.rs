@@ -7,7 +7,7 @@ use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKO_SECRET_KEY};
 use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
 
 use crate::{
-    Pkcs11Key,
+    Cryptoperiod, Date, KeyState, Pkcs11Key,
     direct::{Direct, Object, Value},
     failure::Failure,
     key::Held,
@@ -36,9 +36,16 @@ pub(crate) struct Stored {
     pub(crate) object: Object,
     /// Of a TDES base key: the key that gives the right halves (X9.24-1:2009, A.6).
     pub(crate) variant: Option<Object>,
+    pub(crate) period: Cryptoperiod,
+    pub(crate) retired: bool,
 }
 
 impl Stored {
+    /// Whether the key may be used today.
+    fn state(&self) -> KeyState {
+        if self.retired { KeyState::Retired } else { self.period.state(Date::today()) }
+    }
+
     /// The key and its variant, if this is a TDES base key.
     pub(crate) fn tdes_base(&self) -> Result<(Object, Object), Failure> {
         match (self.kind, self.variant) {
@@ -64,6 +71,11 @@ impl Stored {
     /// The key, if this is a wrapping key.
     pub(crate) fn wrapping(&self) -> Result<Object, Failure> {
         if matches!(self.kind, KeyKind::Wrap(_)) { Ok(self.object) } else { Err(Failure::WrongKind) }
+    }
+
+    /// The key, if this is a key block protection key.
+    pub(crate) fn protection(&self) -> Result<Object, Failure> {
+        if matches!(self.kind, KeyKind::BlockProtection(_)) { Ok(self.object) } else { Err(Failure::WrongKind) }
     }
 
     /// The key, if this is an HMAC key.
@@ -141,7 +153,8 @@ impl Pkcs11Store {
             }
             _ => None,
         };
-        Ok(Stored { id: id.clone(), kind, object, variant })
+        let (period, retired) = (Cryptoperiod::of(&self.direct(), object, id.as_str())?, !self.retired(id)?.is_empty());
+        Ok(Stored { id: id.clone(), kind, object, variant, period, retired })
     }
 
     /// The kind of a key that is kept safely.
@@ -193,9 +206,12 @@ impl KeyStore for Pkcs11Store {
 
     /// # Errors
     /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`]; [`KeyError::UnsafeAttribute`] for a key that is not kept
-    /// safely; [`KeyError::NotPermitted`] for a key of no known kind; [`KeyError::Device`].
+    /// safely; [`KeyError::NotPermitted`] for a key of no known kind; [`KeyError::Pending`], [`KeyError::Expired`] and
+    /// [`KeyError::Retired`]; [`KeyError::Device`].
     fn key(&self, id: &KeyId) -> Result<Pkcs11Key<'_>, KeyError> {
-        Ok(Pkcs11Key::new(self, Held::Stored(self.stored(id)?)))
+        let stored = self.stored(id)?;
+        stored.state().must_be_active(id)?;
+        Ok(Pkcs11Key::new(self, Held::Stored(stored)))
     }
 
     fn custody(&self, scheme: Scheme) -> Custody {

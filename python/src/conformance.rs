@@ -22,7 +22,7 @@ pub(crate) fn run_conformance(
     store: &Bound<'_, Store>,
     vectors: Option<PathBuf>,
 ) -> Result<Report, Failure> {
-    store.get().0.with(py, |store| {
+    store.get().0.with_mut(py, move |store| {
         let files = match vectors {
             Some(path) => VectorFile::load(&path)?,
             None => VectorFile::builtin()?,

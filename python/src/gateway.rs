@@ -10,8 +10,9 @@ use pyo3::{prelude::*, types::PyAny};
 use crate::{
     card::{CardData, Pan},
     error::Failure,
+    handle::Handle,
     payload::Payload,
-    store::{Handle, Store},
+    store::Store,
 };
 
 /// A population of devices.
@@ -70,7 +71,7 @@ impl Device {
 #[pyclass(frozen, module = "p2pe_crypto")]
 pub(crate) struct Gateway {
     store: Arc<Handle>,
-    devices: Devices,
+    devices: Arc<Devices>,
     token_key: Option<KeyId>,
 }
 
@@ -91,7 +92,7 @@ impl Gateway {
             }
         }
         let token_key = token_key.map(|name| key_id(name, "token_key")).transpose()?;
-        Ok(Self { store: Arc::clone(&store.get().0), devices: configured, token_key })
+        Ok(Self { store: Arc::clone(&store.get().0), devices: Arc::new(configured), token_key })
     }
 
     /// Decrypts a payload and reads the card in it. A frame may be given as it came.
@@ -100,17 +101,14 @@ impl Gateway {
     /// clear text is not a card's; `StoreError` if the store is closed.
     #[pyo3(signature = (payload, /))]
     fn decrypt(&self, py: Python<'_>, payload: &Bound<'_, PyAny>) -> PyResult<CardData> {
-        let parsed;
         let payload = match payload.cast::<Payload>() {
-            Ok(payload) => payload.get(),
-            Err(_) => {
-                parsed = Payload::new(payload)?;
-                &parsed
-            }
+            Ok(payload) => payload.get().0.clone(),
+            Err(_) => Payload::new(payload)?.0,
         };
-        let (card, keys_in) = self.store.with(py, |store| {
-            let decryptor = Decryptor::new(&*store, &self.devices);
-            Ok((decryptor.decrypt(&payload.0)?, decryptor.custody(&payload.0)))
+        let devices = Arc::clone(&self.devices);
+        let (card, keys_in) = self.store.with(py, move |store| {
+            let decryptor = Decryptor::new(store, devices);
+            Ok((decryptor.decrypt(&payload)?, decryptor.custody(&payload)))
         })?;
         CardData::new(py, card, keys_in)
     }
@@ -132,8 +130,9 @@ impl Gateway {
                 },
             }
         }
-        let results = self.store.with(py, |store| {
-            let decryptor = Decryptor::new(&*store, &self.devices);
+        let devices = Arc::clone(&self.devices);
+        let results = self.store.with(py, move |store| {
+            let decryptor = Decryptor::new(store, devices);
             let custody = parsed.iter().map(|payload| decryptor.custody(payload));
             Ok(decryptor.decrypt_batch(&parsed).into_iter().zip(custody).collect::<Vec<_>>())
         })?;
@@ -165,8 +164,8 @@ impl Gateway {
         let Some(key) = self.token_key.clone() else {
             return Err(Failure::Settings("no key for tokens is named"));
         };
-        let pan = pan.get();
-        self.store.with(py, |store| Ok(Tokenizer::new(&*store, key).token(&merchant, &pan.0)?.to_string()))
+        let pan = pan.clone().unbind();
+        self.store.with(py, move |store| Ok(Tokenizer::new(store, key).token(&merchant, &pan.get().0)?.to_string()))
     }
 
     /// Closes the store, also for others that use it; later calls raise `StoreError`.
@@ -199,8 +198,8 @@ impl Gateway {
 #[pyo3(signature = (path, /))]
 pub(crate) fn open(py: Python<'_>, path: PathBuf) -> Result<Gateway, Failure> {
     py.detach(|| {
-        let Config { store, devices, token_key, .. } = Config::load(&path)?;
+        let Config { store, cache, devices, token_key, .. } = Config::load(&path)?;
         let settings = store.ok_or(Failure::Settings("the settings name no [store]"))?;
-        Ok(Gateway { store: Handle::open(&settings)?, devices, token_key })
+        Ok(Gateway { store: Handle::open(&settings, cache)?, devices: Arc::new(devices), token_key })
     })
 }

@@ -7,6 +7,7 @@ mod card;
 mod conformance;
 mod error;
 mod gateway;
+mod handle;
 mod payload;
 mod store;
 

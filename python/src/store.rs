@@ -1,69 +1,11 @@
-//! `Store`: an open key store behind a lock, reached with the GIL released.
+//! `Store`: an open key store.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use p2pe_config::{Access, ConfigError, KeyFile, StoreSettings, TokenSettings, TokenSettingsError, key_id};
+use p2pe_config::{ConfigError, KeyFile, StoreSettings, TokenSettings, TokenSettingsError, key_id};
 use pyo3::{prelude::*, types::PyAny};
 
-use crate::error::Failure;
-
-/// What a `Store` and the gateways over it share.
-pub(crate) struct Handle {
-    /// `None` once closed. The lock is taken only while the GIL is released, and nothing under it takes the GIL.
-    store: Mutex<Option<p2pe_config::Store>>,
-    /// For `repr`: kind, and the token's label.
-    shown: String,
-}
-
-impl Handle {
-    /// Opens a store. Called with the GIL released.
-    pub(crate) fn open(settings: &StoreSettings) -> Result<Arc<Self>, Failure> {
-        let store = p2pe_config::Store::open(settings, Access::Use)?;
-        let about = store.describe();
-        let shown = match about.get("token") {
-            Some(label) => format!("pkcs11, token={label:?}"),
-            None => about.get("kind").cloned().unwrap_or_default(),
-        };
-        Ok(Arc::new(Self { store: Mutex::new(Some(store)), shown }))
-    }
-
-    /// Runs `work` over the open store, the GIL released.
-    pub(crate) fn with<T: Send>(
-        &self,
-        py: Python<'_>,
-        work: impl FnOnce(&mut p2pe_config::Store) -> Result<T, Failure> + Send,
-    ) -> Result<T, Failure> {
-        py.detach(|| {
-            // A panic in the middle of a call leaves a store that nobody should use.
-            let mut store = self.store.lock().map_err(|_| Failure::Closed)?;
-            work(store.as_mut().ok_or(Failure::Closed)?)
-        })
-    }
-
-    /// Closes the store, after the call that another thread may be in. A second time it does nothing.
-    pub(crate) fn close(&self, py: Python<'_>) {
-        py.detach(|| {
-            if let Ok(mut store) = self.store.lock() {
-                store.take();
-            }
-        });
-    }
-
-    pub(crate) fn shown(&self) -> &str {
-        &self.shown
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        // Closing a session is a call to the device too. While the interpreter ends there is no GIL to release.
-        let _ = Python::try_attach(|py| self.close(py));
-    }
-}
+use crate::{error::Failure, handle::Handle};
 
 /// An open key store: a PKCS#11 token, or memory. For all threads; one call runs at a time.
 ///
@@ -86,7 +28,7 @@ impl Store {
             .into_iter()
             .map(|(name, (kind, path))| Ok(KeyFile { id: key_id(&name, "key_files")?, kind, path }));
         let settings = StoreSettings::Memory(files.collect::<Result<_, ConfigError>>()?);
-        py.detach(|| Handle::open(&settings)).map(Self)
+        py.detach(|| Handle::open(&settings, None)).map(Self)
     }
 
     /// Keys in a PKCS#11 token, whose user is logged in.
@@ -125,7 +67,7 @@ impl Store {
         settings.init = init;
         settings.allow_unsafe_keys = allow_unsafe_keys;
         let settings = StoreSettings::Pkcs11(Box::new(settings));
-        py.detach(|| Handle::open(&settings)).map(Self)
+        py.detach(|| Handle::open(&settings, None)).map(Self)
     }
 
     /// Closes the store, after the call that another thread may be in; later calls raise `StoreError`.

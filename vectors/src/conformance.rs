@@ -10,7 +10,7 @@ use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
 use crate::{
     VectorFile, dukpt_cases,
     file::{Case, KeyEntry, Test, Verdict},
-    payload_cases, terminal_cases, token_cases, working_cases,
+    key_block_cases, payload_cases, terminal_cases, token_cases, working_cases,
 };
 
 /// How one test went.
@@ -120,6 +120,7 @@ fn attempt<S: KeyImport>(store: &S, keys: &BTreeMap<&str, (&KeyEntry, Result<(),
         Case::AesUpdateKey(case) => working_cases::aes_update_key(store, case, base_length(&case.key)),
         Case::Mac(case) => working_cases::mac(case),
         Case::CheckValue(case) => working_cases::check_value(case),
+        Case::KeyBlock(case) => key_block_cases::key_block(case),
         Case::TdesTerminal(case) => terminal_cases::tdes(store, case),
         Case::AesTerminal(case) => terminal_cases::aes(store, case, base_length(&case.key)),
         Case::Hmac(case) => dukpt_cases::hmac(store, case),
@@ -208,7 +209,7 @@ fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
             .to_string();
         }
         // Clear keys out of the file: tests of the ciphers, not of the store.
-        Case::TdesChinese(_) | Case::Mac(_) | Case::CheckValue(_) => return String::new(),
+        Case::TdesChinese(_) | Case::Mac(_) | Case::CheckValue(_) | Case::KeyBlock(_) => return String::new(),
         Case::Ksn(_) | Case::VaultToken(_) | Case::Payload(_) | Case::Track(_) => return String::new(),
     };
     store.custody(scheme).to_string()

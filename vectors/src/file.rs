@@ -13,7 +13,8 @@ use crate::{
     proof,
     token_cases::{Ff1Case, Ff1TokenCase, VaultTokenCase},
     working_types::{
-        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckValueCase, MacCase, TdesChinese, TdesMac, TdesPin, TerminalCase,
+        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckValueCase, KeyBlockCase, MacCase, TdesChinese, TdesMac, TdesPin,
+        TerminalCase,
     },
 };
 
@@ -91,6 +92,7 @@ impl VectorFile {
             ("aes_dukpt_working_keys.json", include_bytes!("../data/aes_dukpt_working_keys.json")),
             ("aes_dukpt_update_key.json", include_bytes!("../data/aes_dukpt_update_key.json")),
             ("mac_check_value.json", include_bytes!("../data/mac_check_value.json")),
+            ("key_block.json", include_bytes!("../data/key_block.json")),
             ("terminal.json", include_bytes!("../data/terminal.json")),
             ("idtech_enhanced.json", include_bytes!("../data/idtech_enhanced.json")),
             ("idtech_formats.json", include_bytes!("../data/idtech_formats.json")),
@@ -226,6 +228,7 @@ pub enum Case {
     AesUpdateKey(AesUpdateKey),
     Mac(MacCase),
     CheckValue(CheckValueCase),
+    KeyBlock(KeyBlockCase),
     TdesTerminal(TerminalCase),
     AesTerminal(TerminalCase),
     Hmac(HmacCase),
@@ -242,7 +245,8 @@ impl Case {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Ksn(_) | Self::TdesChinese(_) | Self::Mac(_) | Self::CheckValue(_) | Self::VaultToken(_) => None,
+            Self::Ksn(_) | Self::TdesChinese(_) | Self::Mac(_) | Self::CheckValue(_) => None,
+            Self::VaultToken(_) | Self::KeyBlock(_) => None,
             Self::TdesPin(case) => Some(&case.key),
             Self::TdesMac(case) => Some(&case.key),
             Self::AesWorkingKey(case) => Some(&case.key),
@@ -280,6 +284,7 @@ impl Case {
             Self::AesUpdateKey(_) => "aes-update-key",
             Self::Mac(_) => "mac",
             Self::CheckValue(_) => "check-value",
+            Self::KeyBlock(_) => "key-block",
             Self::TdesTerminal(_) => "tdes-terminal",
             Self::AesTerminal(_) => "aes-terminal",
             Self::Hmac(_) => "hmac",

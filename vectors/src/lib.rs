@@ -5,6 +5,7 @@ mod conformance;
 mod dukpt_cases;
 mod example;
 mod file;
+mod key_block_cases;
 mod payload_cases;
 mod proof;
 mod report;
@@ -27,7 +28,7 @@ pub mod schema {
     };
     pub use crate::token_cases::{Ff1Case, Ff1TokenCase, VaultTokenCase};
     pub use crate::working_types::{
-        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckName, CheckValueCase, Direction, KeyTypeName, MacCase, MacName,
-        TdesChinese, TdesMac, TdesPin, TerminalCase, TerminalTransaction, UsageName,
+        AesPinBlock, AesUpdateKey, AesWorkingKey, CheckName, CheckValueCase, Direction, KeyBlockCase, KeyTypeName,
+        MacCase, MacName, TdesChinese, TdesMac, TdesPin, TerminalCase, TerminalTransaction, UsageName,
     };
 }

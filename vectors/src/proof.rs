@@ -18,6 +18,9 @@ pub(crate) fn check(test: &Test) -> Result<(), &'static str> {
         Case::AesDataKey(case) if valid && (case.ciphertext.is_none() || case.plaintext.is_none()) => {
             Err("a valid data key has a ciphertext and its plaintext")
         }
+        Case::KeyBlock(case) if valid != (case.wrapped_key.is_some() && case.usage.is_some()) => {
+            Err("a valid key block has its key and usage, an invalid one has neither")
+        }
         Case::Token(case) if valid != case.token.is_some() => Err("a valid token test has its token"),
         Case::Ff1(case) if valid != case.encrypted.is_some() => Err("a valid FF1 test has its result"),
         Case::Ff1Token(case) if valid != case.token.is_some() => Err("a valid token test has its token"),

@@ -238,7 +238,7 @@ fn usage(name: UsageName) -> aes::Usage {
     }
 }
 
-fn key_type(name: KeyTypeName) -> aes::WorkingKeyType {
+pub(crate) fn key_type(name: KeyTypeName) -> aes::WorkingKeyType {
     match name {
         KeyTypeName::Tdes2 => aes::WorkingKeyType::Tdes2,
         KeyTypeName::Tdes3 => aes::WorkingKeyType::Tdes3,

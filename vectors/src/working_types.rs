@@ -63,6 +63,10 @@ schema! {
     struct MacCase { clear_key: Hex, key_type: KeyTypeName, algorithm: MacName, data: Hex, mac: Hex }
     /// A check value of a clear key.
     struct CheckValueCase { clear_key: Hex, key_type: KeyTypeName, method: CheckName, check_value: Hex }
+    /// A key block, its protection key in clear, and what is in it.
+    struct KeyBlockCase {
+        clear_key: Hex, key_type: KeyTypeName, key_block: String, wrapped_key: Option<Hex>, usage: Option<String>,
+    }
     /// What a device sends, one transaction after the other.
     struct TerminalCase { key: String, ksn: Hex, transactions: Vec<TerminalTransaction>, exhausted: bool }
     /// One transaction of a device.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use dukpt::{
-    CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryKey, MemoryStore,
-    Scheme, aes, tdes,
+    CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm,
+    MemoryKey, MemoryStore, Scheme, Tag, aes, tdes,
 };
 use p2pe_vectors::{
     CaseResult, Outcome, Report, VectorFile, run,
@@ -115,6 +115,39 @@ impl Key for FaultyKey<'_> {
         self.1.decrypt_cbc(iv, data)?;
         data[3] ^= if self.0 == Fault::DecryptsWrongly { 1 } else { 0 };
         Ok(())
+    }
+
+    // What a store need not do.
+    fn encrypt_cbc(&self, _: &[u8; 16], _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("encryption"))
+    }
+
+    fn encrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("PIN keys"))
+    }
+
+    fn decrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::Unsupported("PIN keys"))
+    }
+
+    fn mac(&self, _: MacAlgorithm, _: &[u8]) -> Result<Tag, KeyError> {
+        Err(KeyError::Unsupported("MAC keys"))
+    }
+
+    fn check_value(&self, _: CheckMethod) -> Result<CheckValue, KeyError> {
+        Err(KeyError::Unsupported("check values of derived keys"))
+    }
+
+    fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
+        self.1.encrypt_blocks(blocks)
+    }
+
+    fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        self.1.wrap(secret)
+    }
+
+    fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
+        self.1.unwrap(wrapped, secret)
     }
 
     fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {

@@ -39,6 +39,17 @@ impl Derivation {
         }
     }
 
+    /// The first block, which says all that the second repeats.
+    pub(crate) fn head(&self) -> [u8; 16] {
+        let [head, _] = self.data.as_chunks().0 else { return [0; 16] };
+        *head
+    }
+
+    /// Of a step on the path to a transaction key: no counter goes on from the key that it yields.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.data[15] & 1 == 1
+    }
+
     /// The type of the key that this step yields; of initial keys and derivation keys, an AES type.
     #[must_use]
     #[inline]

@@ -30,6 +30,11 @@ impl InitialKey {
         self.0.expose()
     }
 
+    /// A second copy, for a cache.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Secret::filled(|key| *key = *self.expose()))
+    }
+
     /// As [`InitialKey::derive`] for many devices, in lanes.
     pub(crate) fn derive_many(base_key: &[u8; 16], ksns: &[Ksn]) -> Vec<Self> {
         derive_lanes(base_key, ksns).iter().map(|bytes| Self(Secret::filled(|key| *key = *bytes))).collect()

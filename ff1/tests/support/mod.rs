@@ -3,7 +3,10 @@
 
 use std::cell::Cell;
 
-use dukpt::{Key, KeyError, KeyId, KeyImport, KeyMaterial, Lifetime, MemoryStore, aes, tdes};
+use dukpt::{
+    CheckMethod, CheckValue, Key, KeyError, KeyId, KeyImport, KeyMaterial, Lifetime, MacAlgorithm, MemoryStore, Tag,
+    aes, tdes,
+};
 
 pub(crate) fn id() -> KeyId {
     KeyId::new("key").unwrap()
@@ -83,6 +86,24 @@ impl<K: Key> Key for Counting<K> {
     fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
         self.call()?;
         self.key.encrypt_blocks(blocks)
+    }
+    fn encrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn decrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn mac(&self, _: MacAlgorithm, _: &[u8]) -> Result<Tag, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn check_value(&self, _: CheckMethod) -> Result<CheckValue, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn wrap(&self, _: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+    fn unwrap(&self, _: &[u8; 40], _: &mut [u8; 32]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
     }
     fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {
         Err(KeyError::NotPermitted)

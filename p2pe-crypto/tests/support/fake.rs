@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Scheme, aes, tdes};
+use dukpt::{CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyStore, MacAlgorithm, Scheme, Tag, aes, tdes};
 
 pub(crate) struct FakeStore {
     pub(crate) calls: RefCell<Vec<String>>,
@@ -65,6 +65,31 @@ impl Key for FakeKey<'_> {
         blocks.as_flattened_mut().iter_mut().for_each(|byte| *byte = !*byte);
         (self.0.on_clear_text)();
         self.0.asked("encrypt_blocks", "")
+    }
+
+    // What stands here asks nothing of these.
+    fn encrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn decrypt_block(&self, _: &mut [u8]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn mac(&self, _: MacAlgorithm, _: &[u8]) -> Result<Tag, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn check_value(&self, _: CheckMethod) -> Result<CheckValue, KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn wrap(&self, _: &[u8; 32]) -> Result<[u8; 40], KeyError> {
+        Err(KeyError::NotPermitted)
+    }
+
+    fn unwrap(&self, _: &[u8; 40], _: &mut [u8; 32]) -> Result<(), KeyError> {
+        Err(KeyError::NotPermitted)
     }
 
     fn hmac_sha256(&self, _: &[u8]) -> Result<[u8; 32], KeyError> {

@@ -9,7 +9,7 @@ use cryptoki::{
     object::{Attribute, AttributeType, KeyType, ObjectClass},
 };
 use dukpt::{Key, KeyError, KeyImport, KeyKind, KeyStore, Lifetime, aes, tdes};
-use pkcs11_backend::Token;
+use pkcs11_backend::{Cryptoperiod, Token};
 use throwaway_token::{Error, isolated};
 
 #[test]
@@ -17,7 +17,7 @@ fn import_list_delete() -> Result<(), Error> {
     isolated("ceremony::import_list_delete", |throwaway| {
         let token = open(throwaway);
         let mut store = filled(&token, Lifetime::Permanent);
-        store.generate_hmac(&id("made inside")).unwrap();
+        store.generate(&id("made inside"), KeyKind::Hmac, &Cryptoperiod::default()).unwrap();
         store.import(&id("for now"), &material("hmac", HMAC_KEY), Lifetime::Session).unwrap();
 
         let watcher = other_session(throwaway);
@@ -41,7 +41,10 @@ fn import_list_delete() -> Result<(), Error> {
             let again = store.import(&id(name), &material(kind, key), Lifetime::Permanent);
             assert_eq!(again, Err(KeyError::AlreadyExists(id(name))));
         }
-        assert_eq!(store.generate_hmac(&id("tdes")), Err(KeyError::AlreadyExists(id("tdes"))));
+        assert_eq!(
+            store.generate(&id("tdes"), KeyKind::Hmac, &Cryptoperiod::default()),
+            Err(KeyError::AlreadyExists(id("tdes")))
+        );
         for (name, ..) in all_keys() {
             store.delete(&id(name)).unwrap();
             assert_eq!(store.delete(&id(name)), Err(KeyError::NotFound(id(name))));
@@ -291,7 +294,7 @@ fn imported_keys_have_one_mechanism_and_no_copies() -> Result<(), Error> {
         }
         // And a key that the token made works as one.
         let mut store = token.admin().unwrap();
-        store.generate_hmac(&id("new")).unwrap();
+        store.generate(&id("new"), KeyKind::Hmac, &Cryptoperiod::default()).unwrap();
         let mac = store.key(&id("new")).unwrap().hmac_sha256(b"data").unwrap();
         assert_ne!(mac, memory().key(&id("hmac")).unwrap().hmac_sha256(b"data").unwrap());
         assert_eq!(store.check_value(&id("new")).unwrap().to_string().len(), 6);

@@ -7,7 +7,7 @@ use crate::common::{
     settings, suite,
 };
 use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
-use pkcs11_backend::{OpenError, Pkcs11Store, Settings, Token};
+use pkcs11_backend::{Cryptoperiod, OpenError, Pkcs11Store, Settings, Token};
 use throwaway_token::{Error, ThrowawayToken, isolated_with};
 
 /// The faulty module. `cargo test` builds it with the other examples, `cargo test --all-targets` does not: so the
@@ -24,12 +24,12 @@ fn faulty_module() -> PathBuf {
     target.join("debug/examples/libfaulty_module.so")
 }
 
-fn plan(token: &ThrowawayToken, faults: &str) {
+pub(crate) fn plan(token: &ThrowawayToken, faults: &str) {
     fs::write(token.dir().join("plan"), faults).unwrap();
 }
 
 /// Runs the body with the test keys in the token and settings that go through the faulty module.
-fn faulty(name: &str, body: impl FnOnce(&ThrowawayToken, &Settings)) -> Result<(), Error> {
+pub(crate) fn faulty(name: &str, body: impl FnOnce(&ThrowawayToken, &Settings)) -> Result<(), Error> {
     let environment = |token: &ThrowawayToken| -> Vec<(&'static str, OsString)> {
         vec![("FAULTY_BEHIND", token.module().into()), ("FAULTY_PLAN", token.dir().join("plan").into())]
     };
@@ -104,7 +104,7 @@ fn each_code_becomes_the_error_that_says_what_to_do() -> Result<(), Error> {
         plan(throwaway, "C_FindObjects 30");
         assert_eq!(store.key(&id("none")).err(), Some(device("C_FindObjects", 0x30)));
         plan(throwaway, "C_GenerateKey 70");
-        let generated = store.generate_hmac(&id("new"));
+        let generated = store.generate(&id("new"), dukpt::KeyKind::Hmac, &Cryptoperiod::default());
         assert_eq!(generated, Err(KeyError::Unsupported("CKM_GENERIC_SECRET_KEY_GEN")));
         // No search stayed open, and neither left a key.
         plan(throwaway, "");

@@ -1,12 +1,14 @@
 //! The backend against real tokens, each test with a token of its own.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cache;
 mod ceremony;
 mod common;
 mod differential;
 mod faults;
 mod nss;
 mod opening;
+mod protection;
 mod residue;
 mod spy;
 mod uri;

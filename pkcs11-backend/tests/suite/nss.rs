@@ -10,7 +10,7 @@ use dukpt::{
     aes::{self, KeyType, Usage, WorkingKeyType},
     tdes,
 };
-use pkcs11_backend::{OpenError, PinSource, Settings, Token, TokenSelector};
+use pkcs11_backend::{Cryptoperiod, OpenError, PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Error, find_library, skipped};
 
 const PIN: &str = "nss test pin";
@@ -70,7 +70,7 @@ fn the_same_keys_in_nss_softokn() -> Result<(), Error> {
     let mac = store.key(&id("hmac")).unwrap().hmac_sha256(b"data").unwrap();
     assert_eq!(mac, software.key(&id("hmac")).unwrap().hmac_sha256(b"data").unwrap());
 
-    store.generate_hmac(&id("new")).unwrap();
+    store.generate(&id("new"), dukpt::KeyKind::Hmac, &Cryptoperiod::default()).unwrap();
     let listed = store.list().unwrap();
     assert_eq!(listed.len(), all_keys().len() + 1);
     for (name, kind, key) in all_keys() {
