@@ -2,7 +2,12 @@
 //! and with the keys in a token.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use dukpt::{KeyId, KeyImport, KeyMaterial, KeyStore, KsnPrefix, Lifetime, MemoryStore};
+use std::time::Duration;
+
+use dukpt::{
+    KeyId, KeyImport, KeyMaterial, KeyStore, KsnPrefix, Lifetime, MemoryStore,
+    cache::{Cached, Limits},
+};
 use p2pe_crypto::{CardData, Decryptor, Device, Devices, Error, Format, Payload, TrackNumber};
 use p2pe_vectors::{
     VectorFile,
@@ -91,6 +96,11 @@ fn in_memory() {
     let mut store = MemoryStore::new();
     import(&mut store);
     compare(&store);
+    // Through a cache that has room for two devices, and through one that keeps nothing.
+    for room in [2, 0] {
+        let limits = Limits { initial_keys: room, paths: room, time_to_live: Duration::from_secs(60) };
+        compare(&Cached::new(&store, limits, || Duration::ZERO));
+    }
     assert!(Decryptor::new(&store, Devices::new()).decrypt_batch(&[]).is_empty());
 }
 

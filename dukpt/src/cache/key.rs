@@ -46,6 +46,14 @@ impl<'c, 's, S: KeyStore> CachedKey<'c, 's, S> {
         }
     }
 
+    /// The store's own key, unless it may be shared with the cache.
+    fn into_inner(self) -> Option<S::Key<'s>> {
+        match self.held {
+            Held::Base { key, .. } | Held::Working(key) => Some(key),
+            Held::OnPath { .. } => None,
+        }
+    }
+
     fn with(&self, held: Held<S::Key<'s>>) -> Self {
         Self { cache: self.cache, held }
     }
@@ -151,11 +159,23 @@ impl<S: KeyStore> Key for CachedKey<'_, '_, S> {
             let first = self.derive(&steps.next().ok_or(KeyError::NotPermitted)?)?;
             return steps.try_fold(first, |key, step| key.derive(&step));
         }
-        let spent = spent.and_then(|key| match key.held {
-            Held::Base { key, .. } | Held::Working(key) => Some(key),
-            Held::OnPath { .. } => None,
-        });
-        self.inner().derive_path(path, spent).map(|key| self.with(Held::Working(key)))
+        self.inner().derive_path(path, spent.and_then(Self::into_inner)).map(|key| self.with(Held::Working(key)))
+    }
+
+    /// One by one where there is something to find or to keep; else as the store below does it.
+    fn derive_each<P: IntoIterator<Item = Derivation>>(
+        &self,
+        paths: impl IntoIterator<Item = Result<P, KeyError>>,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        if self.cache.paths.borrow().keeps_nothing() {
+            return self.inner().derive_each(paths, |number, key| {
+                each(number, key.map(|key| self.with(Held::Working(key)))).and_then(Self::into_inner)
+            });
+        }
+        for (number, path) in paths.into_iter().enumerate() {
+            each(number, path.and_then(|path| self.derive_path(path, None)));
+        }
     }
 
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
