@@ -1,4 +1,5 @@
 //! Whatever is changed, removed, added or moved in a log is found.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Records are whole or not there, whatever happens to the program that writes them.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

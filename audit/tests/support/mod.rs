@@ -1,4 +1,5 @@
 //! A small log in a temporary folder.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     fs,
