@@ -87,7 +87,7 @@ impl Pkcs11Store {
     /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`] if several keys have this name; [`KeyError::Device`].
     pub fn delete(&mut self, id: &KeyId) -> Result<(), KeyError> {
         let object = self.only(id, id.as_str())?;
-        self.forget(id);
+        self.forget_for_good(id);
         if kind::of(&self.direct(), object)? == Some(KeyKind::TdesBase) {
             for variant in self.variants(id)? {
                 self.direct().destroy(variant)?;

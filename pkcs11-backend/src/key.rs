@@ -77,6 +77,7 @@ impl Key for Pkcs11Key<'_> {
             }
             Held::Derived { .. } => return Err(KeyError::NotPermitted),
         };
+        self.store.count_derived();
         Ok(Self::new(self.store, Held::Derived { object, key_type, purpose }))
     }
 

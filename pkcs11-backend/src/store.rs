@@ -1,15 +1,20 @@
 //! The key store of one worker: one session, the handles it found, and the derived keys it must destroy.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+};
 
-use cryptoki::session::Session;
-use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKO_SECRET_KEY};
+use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN};
 use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
 
 use crate::{
     Pkcs11Key,
-    direct::{Direct, Object, Value},
+    direct::{Direct, Object, Session, Value},
     failure::Failure,
+    fault::{self, Fault, Remedy, Suspicion},
     key::Held,
     kind,
     token::Open,
@@ -22,10 +27,10 @@ const MOST_UNDESTROYED: usize = 64;
 ///
 /// A key is found once by its `CKA_LABEL`, checked once, and its handle kept for the life of the store.
 pub struct Pkcs11Store {
-    // Before `open`: a session is closed before the module may be finalised.
     session: Session,
     found: RefCell<BTreeMap<KeyId, Arc<Stored>>>,
     undestroyed: RefCell<Vec<Object>>,
+    suspicion: Cell<Option<Suspicion>>,
     open: Arc<Open>,
 }
 
@@ -64,11 +69,34 @@ impl Stored {
 
 impl Pkcs11Store {
     pub(crate) fn new(session: Session, open: Arc<Open>) -> Self {
-        Self { session, found: RefCell::default(), undestroyed: RefCell::default(), open }
+        let (found, undestroyed, suspicion) = Default::default();
+        Self { session, found, undestroyed, suspicion, open }
     }
 
     pub(crate) fn direct(&self) -> Direct<'_> {
-        self.open.module.calls.on(self.session.handle())
+        self.open.module.calls.on(&self.session, &self.suspicion)
+    }
+
+    /// What went wrong with session or token since this was asked last, whoever was told of it.
+    pub(crate) fn take_suspicion(&self) -> Option<Suspicion> {
+        self.suspicion.take()
+    }
+
+    /// Whether the token still does what it did: it shows a key that was found before.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let known = self.known().first().cloned();
+        let shows = |id| self.look_up(&id).is_ok();
+        self.direct().is_logged_in() == Ok(true) && known.is_none_or(shows)
+    }
+
+    /// A key was derived.
+    pub(crate) fn count_derived(&self) {
+        self.open.derived.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<KeyId>> {
+        // A set of names is whole whenever somebody panicked.
+        self.open.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key named `id`: known already, or looked up.
@@ -76,13 +104,39 @@ impl Pkcs11Store {
         if let Some(stored) = self.found.borrow().get(id) {
             return Ok(Arc::clone(stored));
         }
-        let stored = Arc::new(self.look_up(id)?);
+        let stored = match self.look_up(id) {
+            Err(KeyError::NotFound(missing)) => {
+                self.doubt(id);
+                return Err(KeyError::NotFound(missing));
+            }
+            found => Arc::new(found?),
+        };
         self.found.borrow_mut().insert(id.clone(), Arc::clone(&stored));
+        self.known().insert(id.clone());
         Ok(stored)
+    }
+
+    /// A key that is not found may be one that cannot be seen: nobody is logged in any more, or the token's memory is
+    /// gone. A key that was there before is doubted once.
+    fn doubt(&self, id: &KeyId) {
+        let function = "C_FindObjects";
+        let code = match self.direct().is_logged_in() {
+            Ok(false) => CKR_USER_NOT_LOGGED_IN,
+            Ok(true) if self.known().remove(id) => CKR_OBJECT_HANDLE_INVALID,
+            _ => return,
+        };
+        let suspicion = Suspicion { fault: Fault { function, code }, remedy: Remedy::Reopen };
+        fault::note(&self.suspicion, Some(suspicion));
     }
 
     pub(crate) fn forget(&self, id: &KeyId) {
         self.found.borrow_mut().remove(id);
+    }
+
+    /// The key is deleted, by this store.
+    pub(crate) fn forget_for_good(&self, id: &KeyId) {
+        self.forget(id);
+        self.known().remove(id);
     }
 
     /// Runs an operation of a stored key. If its handle is gone (deleted and imported again, by another process for
@@ -96,7 +150,12 @@ impl Pkcs11Store {
         match operation(&self.direct(), stored) {
             Err(failure) if failure.is_stale_handle() => {
                 self.forget(&stored.id);
-                operation(&self.direct(), &*self.stored(&stored.id)?)
+                let again = operation(&self.direct(), &*self.stored(&stored.id)?);
+                if again.is_ok() {
+                    // The key was another one by now, and that is all.
+                    self.suspicion.take();
+                }
+                again
             }
             done => done,
         }
@@ -145,9 +204,10 @@ impl Pkcs11Store {
         Ok(kind)
     }
 
-    /// Destroys a derived key. If that fails it is tried again later: no key stays silently.
+    /// Destroys a derived key. If that fails it is tried again later: no key stays silently. What was done with it stays
+    /// done, so nothing is suspected.
     pub(crate) fn destroy(&self, object: Object) {
-        match self.direct().destroy(object) {
+        match self.open.module.calls.on(&self.session, &Cell::default()).destroy(object) {
             Err(failure) if !failure.is_stale_handle() => self.undestroyed.borrow_mut().push(object),
             _ => {}
         }
@@ -193,6 +253,12 @@ impl KeyStore for Pkcs11Store {
             Scheme::Aes => Custody::Token,
             Scheme::Tdes => Custody::Hybrid,
         }
+    }
+}
+
+impl Drop for Pkcs11Store {
+    fn drop(&mut self) {
+        self.open.close(&self.session);
     }
 }
 

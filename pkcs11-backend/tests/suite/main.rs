@@ -4,9 +4,12 @@
 mod ceremony;
 mod common;
 mod differential;
+mod disasters;
 mod faults;
 mod nss;
 mod opening;
+mod pool;
 mod residue;
+mod soak;
 mod spy;
 mod uri;
