@@ -19,6 +19,9 @@ const CKM_DES2_DUKPT_MAC_RESP: CK_MECHANISM_TYPE = 0x8000_0613;
 const CKM_DES2_DUKPT_DATA: CK_MECHANISM_TYPE = 0x8000_0614;
 const CKM_DES2_DUKPT_DATA_RESP: CK_MECHANISM_TYPE = 0x8000_0615;
 
+pub(crate) const ALL: [CK_MECHANISM_TYPE; 5] =
+    [CKM_DES2_DUKPT_PIN, CKM_DES2_DUKPT_MAC, CKM_DES2_DUKPT_MAC_RESP, CKM_DES2_DUKPT_DATA, CKM_DES2_DUKPT_DATA_RESP];
+
 /// Two-key DES keys, by handle, and those with a `CKA_ID` by that too: a handle is another one after each start.
 static SEEN: Mutex<BTreeMap<Vec<u8>, [u8; 16]>> = Mutex::new(BTreeMap::new());
 
@@ -30,7 +33,7 @@ pub(crate) fn remember(object: CK_OBJECT_HANDLE, template: &[(CK_ATTRIBUTE_TYPE,
     }
 }
 
-/// Derives; `None` if the mechanism is none of these.
+/// Derives, with one byte of the key changed by `flaw`; `None` if the mechanism is none of these.
 ///
 /// # Safety
 /// `mechanism` is as PKCS#11 demands, and `key` a valid place for a handle.
@@ -40,8 +43,9 @@ pub(crate) unsafe fn derive(
     base: CK_OBJECT_HANDLE,
     template: &[(CK_ATTRIBUTE_TYPE, &[u8])],
     key: *mut CK_OBJECT_HANDLE,
+    flaw: u8,
 ) -> Option<CK_RV> {
-    if !(CKM_DES2_DUKPT_PIN..=CKM_DES2_DUKPT_DATA_RESP).contains(&mechanism.mechanism) {
+    if !ALL.contains(&mechanism.mechanism) {
         return None;
     }
     if mechanism.pParameter.is_null()
@@ -57,7 +61,8 @@ pub(crate) unsafe fn derive(
         return Some(CKR_MECHANISM_PARAM_INVALID);
     };
     let Some(base) = find(session, base) else { return Some(CKR_KEY_HANDLE_INVALID) };
-    let Some(value) = working_key(&base, &ksn, mechanism.mechanism) else { return Some(CKR_FUNCTION_FAILED) };
+    let Some(mut value) = working_key(&base, &ksn, mechanism.mechanism) else { return Some(CKR_FUNCTION_FAILED) };
+    value[5] ^= flaw;
     let mut made: Vec<CK_ATTRIBUTE> = template
         .iter()
         .filter(|(attribute, _)| *attribute != CKA_VALUE_LEN)

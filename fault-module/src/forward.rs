@@ -110,7 +110,7 @@ macro_rules! transform {
                     }
                 }
             }
-            let code = run(call, || real!($function, session, input, length, output, room));
+            let code = run(|| real!($function, session, input, length, output, room));
             if cut && code == CKR_OK {
                 // SAFETY: as above.
                 unsafe { *room -= 1 };
@@ -121,6 +121,39 @@ macro_rules! transform {
 }
 
 transform! { C_Encrypt C_Decrypt C_Sign }
+
+unsafe extern "C" fn C_GetMechanismList(slot: CK_SLOT_ID, list: *mut CK_MECHANISM_TYPE, count: *mut CK_ULONG) -> CK_RV {
+    let call = Call { function: "C_GetMechanismList", template: &[] };
+    let mut stands_in = false;
+    for (action, rule) in script::actions(call) {
+        match action {
+            Action::Dukpt => stands_in = true,
+            action => {
+                if let Some(code) = act(action, &rule, 0, || real!(C_GetMechanismList, slot, list, count)) {
+                    return code;
+                }
+            }
+        }
+    }
+    // SAFETY: the caller's pointer to a length, as PKCS#11 demands.
+    let room = unsafe { *count };
+    let code = run(|| real!(C_GetMechanismList, slot, list, count));
+    if stands_in && code == CKR_OK {
+        // SAFETY: as above; the list has room for as many as the caller said.
+        unsafe {
+            for mechanism in dukpt_mechanisms::ALL {
+                if !list.is_null() {
+                    if *count == room {
+                        return CKR_BUFFER_TOO_SMALL;
+                    }
+                    *list.add(usize::try_from(*count).unwrap_or(0)) = mechanism;
+                }
+                *count += 1;
+            }
+        }
+    }
+    code
+}
 
 unsafe extern "C" fn C_Initialize(arguments: CK_VOID_PTR) -> CK_RV {
     alone(Call { function: "C_Initialize", template: &[] }, || real!(C_Initialize, arguments))
@@ -160,10 +193,11 @@ unsafe extern "C" fn C_DeriveKey(
     // SAFETY: the caller's template, as PKCS#11 demands.
     let attributes = unsafe { attributes((template, count)) };
     let call = Call { function: "C_DeriveKey", template: &attributes };
-    let mut stands_in = false;
+    let mut stands_in = None;
     for (action, rule) in script::actions(call) {
         match action {
-            Action::Dukpt => stands_in = true,
+            Action::Dukpt => stands_in = Some(0),
+            Action::DukptWrong => stands_in = Some(0x10),
             action => {
                 let real = || real!(C_DeriveKey, session, mechanism, base, template, count, key);
                 if let Some(code) = act(action, &rule, session, real) {
@@ -172,11 +206,10 @@ unsafe extern "C" fn C_DeriveKey(
             }
         }
     }
-    run(call, || {
+    run(|| {
         // SAFETY: the caller's mechanism and place for a handle, as PKCS#11 demands.
-        let derived =
-            unsafe { stands_in.then(|| dukpt_mechanisms::derive(session, &*mechanism, base, &attributes, key)) };
-        derived.flatten().unwrap_or_else(|| real!(C_DeriveKey, session, mechanism, base, template, count, key))
+        let derive = |flaw| unsafe { dukpt_mechanisms::derive(session, &*mechanism, base, &attributes, key, flaw) };
+        stands_in.and_then(derive).unwrap_or_else(|| real!(C_DeriveKey, session, mechanism, base, template, count, key))
     })
 }
 
@@ -203,10 +236,10 @@ fn play(call: Call<'_>, session: CK_SESSION_HANDLE, real: impl Fn() -> CK_RV) ->
             return code;
         }
     }
-    run(call, real)
+    run(real)
 }
 
-fn run(_: Call<'_>, real: impl Fn() -> CK_RV) -> CK_RV {
+fn run(real: impl Fn() -> CK_RV) -> CK_RV {
     if BROKEN.load(Ordering::SeqCst) {
         return CKR_DEVICE_ERROR;
     }
@@ -254,7 +287,7 @@ fn act(action: Action, rule: &str, session: CK_SESSION_HANDLE, real: impl Fn() -
         }),
         Action::Broken => BROKEN.store(true, Ordering::SeqCst),
         // Of functions that have none of it.
-        Action::Cut | Action::Room | Action::Dukpt => {}
+        Action::Cut | Action::Room | Action::Dukpt | Action::DukptWrong => {}
     }
     None
 }
@@ -281,6 +314,7 @@ fn load() -> Option<Lists> {
         C_Finalize: Some(C_Finalize),
         C_GetSlotList: Some(C_GetSlotList),
         C_GetTokenInfo: Some(C_GetTokenInfo),
+        C_GetMechanismList: Some(C_GetMechanismList),
         C_OpenSession: Some(C_OpenSession),
         C_CloseSession: Some(C_CloseSession),
         C_GetSessionInfo: Some(C_GetSessionInfo),

@@ -27,6 +27,7 @@ pub(crate) enum Action {
     Initialize,
     Broken,
     Dukpt,
+    DukptWrong,
 }
 
 /// What a rule may ask about a call: its function, and the attributes of its template.
@@ -113,6 +114,7 @@ fn action(word: &str) -> Option<Action> {
         "initialize" => Action::Initialize,
         "broken" => Action::Broken,
         "dukpt" => Action::Dukpt,
+        "dukpt-wrong" => Action::DukptWrong,
         _ => Action::Code(code(name)?),
     })
 }

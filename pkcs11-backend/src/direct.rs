@@ -186,9 +186,20 @@ impl Direct<'_> {
 
     /// `C_DeriveKey` with `CKM_AES_ECB_ENCRYPT_DATA`: the child is AES-ECB of `data` under the parent.
     pub(crate) fn derive(&self, parent: Object, data: &[u8], child: &[Attribute<'_>]) -> Result<Object, Failure> {
+        self.derive_by(CKM_AES_ECB_ENCRYPT_DATA, parent, data, child)
+    }
+
+    /// `C_DeriveKey` with a mechanism whose parameter is `CK_KEY_DERIVATION_STRING_DATA`.
+    pub(crate) fn derive_by(
+        &self,
+        mechanism: CK_MECHANISM_TYPE,
+        parent: Object,
+        data: &[u8],
+        child: &[Attribute<'_>],
+    ) -> Result<Object, Failure> {
         let mut parameter = CK_KEY_DERIVATION_STRING_DATA { pData: data.as_ptr().cast_mut(), ulLen: length(data) };
         let mut mechanism = CK_MECHANISM {
-            mechanism: CKM_AES_ECB_ENCRYPT_DATA,
+            mechanism,
             pParameter: (&raw mut parameter).cast(),
             ulParameterLen: size_of_val(&parameter) as CK_ULONG,
         };
@@ -215,9 +226,21 @@ impl Direct<'_> {
         iv: &[u8; 16],
         data: &mut [u8],
     ) -> Result<(), Failure> {
+        self.cbc(CKM_AES_CBC, direction, key, iv, data)
+    }
+
+    /// CBC by a mechanism whose parameter is the IV, as [`Direct::aes_cbc`].
+    pub(crate) fn cbc(
+        &self,
+        by: CK_MECHANISM_TYPE,
+        direction: Direction,
+        key: Object,
+        iv: &[u8],
+        data: &mut [u8],
+    ) -> Result<(), Failure> {
         // Not every module can read and write the same buffer.
         let mut input = Zeroizing::new(data.to_vec());
-        let (mut mechanism, count) = (mechanism(CKM_AES_CBC, iv), length(&input));
+        let (mut mechanism, count) = (mechanism(by, iv), length(&input));
         let mechanism = &raw mut mechanism;
         let done = match direction {
             Direction::Decrypt => {

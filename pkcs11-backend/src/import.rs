@@ -15,7 +15,7 @@ use crate::{
 const HMAC_LENGTH: u8 = 32;
 
 impl KeyImport for Pkcs11Store {
-    /// Stores the key, and of a TDES base key its variant too, as `<id>.variant`. The new key is looked up and
+    /// Stores the key, and of a TDES base key its variant too, as `<id>.variant`, unless the token runs TDES DUKPT by itself. The new key is looked up and
     /// checked at once: one that the token does not keep safely is removed again.
     /// A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` (NSS) gets the key without the two.
     ///
@@ -23,7 +23,8 @@ impl KeyImport for Pkcs11Store {
     /// [`KeyError::AlreadyExists`], also for the variant's label; [`KeyError::UnsafeAttribute`];
     /// [`KeyError::Device`], as for a permanent key in the read-only session of [`Token::store`](crate::Token::store).
     fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError> {
-        let (kind, variant) = (material.kind(), material.tdes_variant());
+        let kind = material.kind();
+        let variant = if self.makes_inside(kind) { None } else { material.tdes_variant() };
         self.must_be_free(id, id.as_str())?;
         if variant.is_some() {
             self.must_be_free(id, &variant_label(id))?;
@@ -70,7 +71,7 @@ impl Pkcs11Store {
     /// Makes one object. A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` is asked without.
     fn make(&self, kind: KeyKind, label: &str, lifetime: Lifetime, source: Source<'_>) -> Result<Object, Failure> {
         let attempt = |strict| {
-            let template = kind::stored(kind, label, lifetime, source, strict);
+            let template = kind::stored(kind, self.makes_inside(kind), label, lifetime, source, strict);
             match source {
                 Source::Bytes(_) => self.direct().create(&template),
                 Source::Generated(_) => self.direct().generate(CKM_GENERIC_SECRET_KEY_GEN, &template),

@@ -62,12 +62,12 @@ impl Pkcs11Store {
                 if objects.len() > 1 {
                     entry.problems.push(AMBIGUOUS);
                 }
-                if entry.kind == Some(KeyKind::TdesBase) {
+                if entry.kind == Some(KeyKind::TdesBase) && !self.derives_inside(KeyKind::TdesBase, object)? {
                     let variants = self.variants(id)?;
                     match variants[..] {
                         [] => entry.problems.push(NO_VARIANT),
                         [variant] => {
-                            entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase)?);
+                            entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase, false)?);
                         }
                         [..] => entry.problems.push(AMBIGUOUS),
                     }
@@ -110,14 +110,15 @@ impl Pkcs11Store {
     fn entry(&self, id: &KeyId, object: Object) -> Result<KeyEntry, KeyError> {
         let direct = self.direct();
         let kind = kind::of(&direct, object)?;
-        let problems = kind.map(|kind| kind::problems(&direct, object, kind)).transpose()?;
+        let inside = kind.map(|kind| self.derives_inside(kind, object)).transpose()?.unwrap_or_default();
+        let problems = kind.map(|kind| kind::problems(&direct, object, kind, inside)).transpose()?;
         Ok(KeyEntry {
             id: id.clone(),
             kind,
             permanent: kind::flag(&direct, object, CKA_TOKEN)?.unwrap_or_default(),
             generated: kind::flag(&direct, object, CKA_LOCAL)?.unwrap_or_default(),
             problems: problems.unwrap_or_default(),
-            bound: kind.map(|kind| kind::is_bound(&direct, object, kind)).transpose()?.unwrap_or_default(),
+            bound: kind.map(|kind| kind::is_bound(&direct, object, kind, inside)).transpose()?.unwrap_or_default(),
             // A key that may not do what its kind does has no check value; that is no reason to list nothing.
             check_value: kind.and_then(|kind| self.check_value_of(&direct, kind, object).ok().flatten()),
         })

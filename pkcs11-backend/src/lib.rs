@@ -2,6 +2,7 @@
 
 mod check_value;
 mod direct;
+mod dukpt_mechanisms;
 mod error;
 mod failure;
 mod fault;

@@ -7,7 +7,9 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
 };
 
-use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN};
+use cryptoki_sys::{
+    CKA_CLASS, CKA_DERIVE, CKA_ENCRYPT, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN,
+};
 use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
 
 use crate::{
@@ -39,11 +41,19 @@ pub(crate) struct Stored {
     pub(crate) id: KeyId,
     pub(crate) kind: KeyKind,
     pub(crate) object: Object,
-    /// Of a TDES base key: the key that gives the right halves (X9.24-1:2009, A.6).
+    /// Of a TDES base key of the hybrid: the key that gives the right halves (X9.24-1:2009, A.6).
     pub(crate) variant: Option<Object>,
 }
 
 impl Stored {
+    /// The key, if it is a TDES base key that the token derives from by itself.
+    pub(crate) fn tdes_inside(&self) -> Result<Object, Failure> {
+        match (self.kind, self.variant) {
+            (KeyKind::TdesBase, None) => Ok(self.object),
+            _ => Err(Failure::WrongKind),
+        }
+    }
+
     /// The key and its variant, if this is a TDES base key.
     pub(crate) fn tdes_base(&self) -> Result<(Object, Object), Failure> {
         match (self.kind, self.variant) {
@@ -181,7 +191,7 @@ impl Pkcs11Store {
         let object = self.only(id, id.as_str())?;
         let kind = self.checked(id, object)?;
         let variant = match kind {
-            KeyKind::TdesBase => {
+            KeyKind::TdesBase if !self.derives_inside(kind, object)? => {
                 let variant = self.only(id, &variant_label(id))?;
                 if self.checked(id, variant)? != kind {
                     return Err(KeyError::NotPermitted);
@@ -193,11 +203,31 @@ impl Pkcs11Store {
         Ok(Stored { id: id.clone(), kind, object, variant })
     }
 
+    /// Whether the token derives data keys from this base key by itself: it can, and the key may do that only.
+    pub(crate) fn derives_inside(&self, kind: KeyKind, object: Object) -> Result<bool, Failure> {
+        let direct = self.direct();
+        Ok(self.open.derives_tdes
+            && kind == KeyKind::TdesBase
+            && kind::flag(&direct, object, CKA_DERIVE)? == Some(true)
+            && kind::flag(&direct, object, CKA_ENCRYPT)? != Some(true))
+    }
+
+    /// Whether base keys that are made now are for that.
+    pub(crate) fn makes_inside(&self, kind: KeyKind) -> bool {
+        self.open.derives_tdes && kind == KeyKind::TdesBase
+    }
+
+    /// The settings forbid that an initial key leaves the token.
+    pub(crate) fn forbids_hybrid(&self) -> bool {
+        self.open.forbid_hybrid
+    }
+
     /// The kind of a key that is kept safely.
     fn checked(&self, id: &KeyId, object: Object) -> Result<KeyKind, KeyError> {
         let kind = kind::of(&self.direct(), object)?.ok_or(KeyError::NotPermitted)?;
+        let inside = self.derives_inside(kind, object)?;
         if !self.open.allow_unsafe_keys
-            && let Some(attribute) = kind::problems(&self.direct(), object, kind)?.first()
+            && let Some(attribute) = kind::problems(&self.direct(), object, kind, inside)?.first()
         {
             return Err(KeyError::UnsafeAttribute { id: id.clone(), attribute });
         }

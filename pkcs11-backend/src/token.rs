@@ -22,6 +22,7 @@ use dukpt::KeyId;
 use crate::{
     OpenError, Pkcs11Store, Settings, TokenSelector,
     direct::Session,
+    dukpt_mechanisms,
     failure::{Failure, device},
     module::{ModuleUse, alone},
 };
@@ -34,10 +35,13 @@ pub struct Token(Arc<Open>);
 /// What the token and its stores share. The module is finalised when the last of them is gone: as long as a store is
 /// there, its session is one of this initialisation.
 pub(crate) struct Open {
-    // Closing the last session would log out, so this one stays open. It runs no operation.
+    // Closing the last session would log out, so this one stays open. It runs no operation after the opening.
     anchor: Session,
     pub(crate) module: ModuleUse,
     pub(crate) allow_unsafe_keys: bool,
+    pub(crate) forbid_hybrid: bool,
+    /// The token runs TDES DUKPT by itself, as it has shown.
+    pub(crate) derives_tdes: bool,
     /// The keys that were found.
     pub(crate) known: Mutex<BTreeSet<KeyId>>,
     /// Keys derived so far.
@@ -126,10 +130,12 @@ impl Token {
         let module = ModuleUse::open(&settings.module, settings.init.as_deref())?;
         let (slot, info) = find(&module, settings)?;
         let anchor = module.calls.open(slot.id(), false)?;
-        let open = Open {
+        let mut open = Open {
             anchor,
             module,
             allow_unsafe_keys: settings.allow_unsafe_keys,
+            forbid_hybrid: settings.forbid_hybrid,
+            derives_tdes: false,
             known: Mutex::default(),
             derived: AtomicU64::new(0),
             left_open: AtomicBool::new(false),
@@ -139,7 +145,10 @@ impl Token {
         let pin = settings.pin.read(&open.info.label)?;
         let suspicion = Cell::new(None);
         match alone(|| open.module.calls.on(&open.anchor, &suspicion).login(&pin)) {
-            Ok(()) | Err(Failure::Code { code: CKR_USER_ALREADY_LOGGED_IN, .. }) => Ok(Self(Arc::new(open))),
+            Ok(()) | Err(Failure::Code { code: CKR_USER_ALREADY_LOGGED_IN, .. }) => {
+                open.derives_tdes = dukpt_mechanisms::work(&open.module.calls, &open.anchor, open.slot.id())?;
+                Ok(Self(Arc::new(open)))
+            }
             // Of a login, the other two say as well that this is not the PIN.
             Err(Failure::Code { code: CKR_PIN_INCORRECT | CKR_PIN_INVALID | CKR_PIN_LEN_RANGE, .. }) => {
                 Err(OpenError::WrongPin)

@@ -6,6 +6,7 @@ mod common;
 mod differential;
 mod disasters;
 mod faults;
+mod inside;
 mod nss;
 mod opening;
 mod pool;
