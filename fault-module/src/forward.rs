@@ -249,7 +249,12 @@ fn run(real: impl Fn() -> CK_RV) -> CK_RV {
 
 fn alone(call: Call<'_>, real: impl Fn() -> CK_RV) -> CK_RV {
     for (action, rule) in script::actions(call) {
+        let lost = matches!(action, Action::Lost(_));
         if let Some(code) = act(action, &rule, 0, || CKR_OK) {
+            if lost {
+                let _alone = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
+                real();
+            }
             return code;
         }
     }

@@ -37,15 +37,18 @@ pub(crate) struct Call<'a> {
     pub(crate) template: &'a [(CK_ATTRIBUTE_TYPE, &'a [u8])],
 }
 
-/// How often each rule of the script was met, and where its dice stand.
-static MET: Mutex<BTreeMap<String, (u64, u64)>> = Mutex::new(BTreeMap::new());
+/// Of the script that was read last, how often each rule was met, and where its dice stand.
+static MET: Mutex<(String, BTreeMap<String, (u64, u64)>)> = Mutex::new((String::new(), BTreeMap::new()));
 
 /// The actions of the rules that hold for this call, each with its rule's text.
 pub(crate) fn actions(call: Call<'_>) -> Vec<(Action, String)> {
     let script = read();
-    let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
-    met.retain(|rule, _| script.lines().any(|line| line == rule));
-    script.lines().filter_map(|line| Some((holds(line, call, &mut met)?, line.into()))).collect()
+    let (last, met) = &mut *MET.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last != script {
+        last.clone_from(&script);
+        met.clear();
+    }
+    script.lines().filter_map(|line| Some((holds(line, call, met)?, line.into()))).collect()
 }
 
 /// Whether the rule is still there.

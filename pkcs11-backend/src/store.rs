@@ -237,9 +237,16 @@ impl Pkcs11Store {
     /// Destroys a derived key. If that fails it is tried again later: no key stays silently. What was done with it stays
     /// done, so nothing is suspected.
     pub(crate) fn destroy(&self, object: Object) {
+        if self.destroyed(object).is_err() {
+            self.undestroyed.borrow_mut().push(object);
+        }
+    }
+
+    /// Destroys, or finds that it is gone.
+    fn destroyed(&self, object: Object) -> Result<(), Failure> {
         match self.open.module.calls.on(&self.session, &Cell::default()).destroy(object) {
-            Err(failure) if !failure.is_stale_handle() => self.undestroyed.borrow_mut().push(object),
-            _ => {}
+            Err(failure) if !failure.is_stale_handle() => Err(failure),
+            _ => Ok(()),
         }
     }
 
@@ -249,12 +256,10 @@ impl Pkcs11Store {
     /// The last failure, once there are too many.
     pub(crate) fn destroy_leftovers(&self) -> Result<(), KeyError> {
         let mut last = None;
-        self.undestroyed.borrow_mut().retain(|object| match self.direct().destroy(*object) {
-            Err(failure) if !failure.is_stale_handle() => {
-                last = Some(failure);
-                true
-            }
-            _ => false,
+        self.undestroyed.borrow_mut().retain(|object| {
+            let failed = self.destroyed(*object).err();
+            last = failed.or(last);
+            failed.is_some()
         });
         match last {
             Some(failure) if self.undestroyed.borrow().len() >= MOST_UNDESTROYED => Err(failure.into()),

@@ -86,10 +86,12 @@ impl Workshop for PlainStores {
 /// A store, or a key of it, that a job keeps for later does not compile:
 ///
 /// ```compile_fail,E0521
-/// # use std::{sync::Mutex, time::Duration};
+/// # use std::{cell::Cell, time::Duration};
 /// # use pkcs11_backend::{Pkcs11Store, Pool};
-/// fn keep(pool: &Pool, kept: &'static Mutex<Option<&'static Pkcs11Store>>) {
-///     let _ = pool.run(Duration::from_secs(1), |store| kept.lock().unwrap().replace(*store));
+/// thread_local!(static KEPT: Cell<Option<&'static Pkcs11Store>> = const { Cell::new(None) });
+///
+/// fn keep(pool: &Pool) {
+///     let _ = pool.run(Duration::from_secs(1), |store| KEPT.set(Some(*store)));
 /// }
 /// ```
 pub struct Pool<W: Workshop = PlainStores> {

@@ -33,6 +33,8 @@ fn serve<W: Workshop>(shared: &Shared<W>, shard: usize, worker: usize, token: &T
             Next::Run(request) => request,
             Next::Idle => {
                 shared.workshop.idle(&mut bench);
+                // Keys that could not be destroyed do not wait for the next request.
+                let _ = store.destroy_leftovers();
                 match store.take_suspicion() {
                     None => continue,
                     Some(why) => return shared.failed(shard, epoch, worker, why, None),

@@ -122,6 +122,7 @@ fn faults_of_the_recovery_itself() -> Result<(), Error> {
             "C_Login lost:30 at=1",
             "C_Login 6 at=1",
             "C_Finalize 5 at=1",
+            "C_Finalize lost:5 at=1",
             "C_FindObjectsInit 30 at=1",
             "C_FindObjects 5 at=1",
             "C_GetSessionInfo 30 at=1",
@@ -131,6 +132,13 @@ fn faults_of_the_recovery_itself() -> Result<(), Error> {
             right(pool, 0..8);
             assert_eq!(pool.health().state, HealthState::Serving, "{fault}");
         }
+        // A module that could not be finalised is still the pool's to finalise: only that mends what comes then.
+        let epoch = pool.health().shards[0].epoch;
+        plan(token, "C_Finalize 5 at=1\nC_Finalize 6 at=2\nC_DeriveKey logout at=1");
+        right(pool, 0..8);
+        plan(token, "C_DeriveKey broken at=1");
+        right(pool, 0..8);
+        assert!(pool.health().shards[0].epoch > epoch + 1);
         // A session that cannot be closed, with a lost key in it: the module is initialised again for that alone.
         let epoch = pool.health().shards[0].epoch;
         plan(token, "C_DeriveKey lost:5 at=3\nC_CloseSession 6 from=1");

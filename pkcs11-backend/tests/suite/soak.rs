@@ -61,6 +61,7 @@ C_Login 30 odds=60
 C_Login lost:6 odds=60
 C_Initialize 5 odds=60
 C_Finalize lost:5 odds=60
+C_Finalize 6 odds=20
 ";
 
 #[test]
@@ -109,7 +110,7 @@ fn random_faults() -> Result<(), Error> {
         println!("{good} right, {reported} reported, {refused} refused; {:?}", health.shards[0]);
         assert_eq!(good + reported + refused, usize::try_from(total).unwrap());
         // Nearly all are right, although faults hit the token all the time.
-        assert!(good > (reported + refused) * 20, "{good} {reported} {refused}");
+        assert!(good > (reported + refused) * 10, "{good} {reported} {refused}");
         assert!(health.shards[0].faults > u64::from(total) / 200, "{health:?}");
         assert!(health.shards[0].epoch > 5, "{health:?}");
 
