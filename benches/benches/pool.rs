@@ -6,22 +6,21 @@ use std::{
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use criterion::{Criterion, Throughput};
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
-    mechanism::{Mechanism, ekdf::AesCbcDeriveParams},
+    mechanism::{Mechanism, MechanismType, ekdf::AesCbcDeriveParams},
     object::{Attribute, KeyType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
     types::AuthPin,
 };
 use dukpt::{Ksn, Lifetime, aes};
-use p2pe_benches::{AES, Bench};
+use p2pe_benches::{AES, AES_16_BITS, Bench, Row, Rows};
 use p2pe_crypto::{Decryptor, Devices, Payload};
 use pkcs11_backend::{PinSource, Pool, PoolSettings, Settings, Token, TokenSelector};
 use throwaway_token::{Process, ThrowawayToken, reexec_with_token};
@@ -31,42 +30,36 @@ fn main() -> Result<ExitCode, throwaway_token::Error> {
         Process::Inside(token) => token,
         Process::Outside(code) => return Ok(code),
     };
-    let mut criterion = Criterion::default().configure_from_args();
-    run(&mut criterion, &token);
-    criterion.final_summary();
+    run(&mut Rows::from_args(), &token);
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(criterion: &mut Criterion, throwaway: &ThrowawayToken) {
+/// Requests in one call of a side: some 10 ms of a worker.
+const REQUESTS: usize = 64;
+
+fn run(rows: &mut Rows, throwaway: &ThrowawayToken) {
     let pin = PinSource::File(throwaway.pin_file());
     let settings = Settings::new(throwaway.module(), TokenSelector::label(throwaway.label()), pin);
     let bench = Bench::load();
     bench.import(&mut Token::open(&settings).and_then(|token| token.admin()).expect("a session"), Lifetime::Permanent);
-    let example = bench.example(AES);
-    let mut devices = Devices::new();
-    devices.insert(example.prefix, example.device.clone());
-    let gateway = Gateway { devices: devices.into(), payload: bench.payload(AES).clone().into() };
     let pool = |shards| Pool::open(PoolSettings { workers: 1, shards, ..PoolSettings::new(settings.clone()) });
+    let (one, two) = (pool(1).expect("a pool"), pool(2).expect("a pool"));
+    let row = |name: &str, target| Row { name: format!("softhsm {name}"), target: Some(target), limit: "token" };
 
-    let mut group = criterion.benchmark_group("softhsm pool aes");
-    group.throughput(Throughput::Elements(1));
-    let one = pool(1).expect("a pool");
-    group.bench_function("library", |b| b.iter_custom(|requests| gateway.serve(&one, requests)));
-    let bare = Bare::open(throwaway, example.key.expose());
-    let (Ksn::Aes(ksn), Payload::Tracks(tracks)) = (gateway.payload.ksn(), &*gateway.payload) else { return };
-    let ciphertext = tracks.encrypted().next().expect("a track").ciphertext;
-    group.bench_function("yardstick", |b| b.iter(|| bare.decrypt(ksn, ciphertext)));
-    group.finish();
-    drop(bare);
-
-    // 1 / 1.8 = 0.56 is the target.
-    let mut group = criterion.benchmark_group("softhsm pool aes, two shards beside one");
-    group.throughput(Throughput::Elements(1));
-    group.bench_function("yardstick", |b| b.iter_custom(|requests| gateway.serve(&one, requests)));
-    drop(one);
-    let two = pool(2).expect("a pool");
-    group.bench_function("library", |b| b.iter_custom(|requests| gateway.serve(&two, requests)));
-    group.finish();
+    for (work, id) in [("pool payload aes 1 bit, bare loop", AES), ("pool payload aes 16 bits, bare loop", AES_16_BITS)]
+    {
+        let (gateway, bare) = (Gateway::new(&bench, id), Bare::open(throwaway, bench.example(id).key.expose()));
+        let (Ksn::Aes(ksn), Payload::Tracks(tracks)) = (gateway.payload.ksn(), &*gateway.payload) else { continue };
+        let ciphertext = tracks.encrypted().next().expect("a track").ciphertext;
+        let work = row(work, 0.95);
+        rows.measure(&work, (REQUESTS, || gateway.serve(&one)), (1, || bare.decrypt(ksn, ciphertext)));
+    }
+    let gateway = Gateway::new(&bench, AES);
+    rows.measure(
+        &row("two shards payload aes 1 bit, one", 1.8),
+        (REQUESTS, || gateway.serve(&two)),
+        (REQUESTS, || gateway.serve(&one)),
+    );
 }
 
 struct Gateway {
@@ -75,13 +68,20 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// So many requests from eight callers, as fast as the pool takes them.
-    fn serve(&self, pool: &Pool, requests: u64) -> Duration {
-        let (asked, start) = (AtomicU64::new(0), Instant::now());
+    fn new(bench: &Bench, id: &str) -> Self {
+        let example = bench.example(id);
+        let mut devices = Devices::new();
+        devices.insert(example.prefix, example.device.clone());
+        Self { devices: devices.into(), payload: example.payload.clone().into() }
+    }
+
+    /// So many requests from four callers, as fast as the pool takes them.
+    fn serve(&self, pool: &Pool) {
+        let asked = AtomicUsize::new(0);
         thread::scope(|scope| {
-            for _ in 0..8 {
+            for _ in 0..4 {
                 scope.spawn(|| {
-                    while asked.fetch_add(1, Ordering::Relaxed) < requests {
+                    while asked.fetch_add(1, Ordering::Relaxed) < REQUESTS {
                         let (devices, payload) = (Arc::clone(&self.devices), Arc::clone(&self.payload));
                         let job = move |store: &mut &_| Decryptor::new(*store, &*devices).decrypt(&payload);
                         pool.run(Duration::from_secs(60), job).expect("an answer").expect("a card");
@@ -89,7 +89,6 @@ impl Gateway {
                 });
             }
         });
-        start.elapsed()
     }
 }
 
@@ -108,7 +107,7 @@ impl Bare {
         let session = module.open_rw_session(slot).expect("a session");
         let pin = fs::read_to_string(throwaway.pin_file()).expect("the PIN");
         let _ = session.login(UserType::User, Some(&AuthPin::new(pin.trim_end().into())));
-        // Like the library's, but with no list of allowed mechanisms: `cryptoki` cannot name the one that the library uses.
+        // Like the library's, bound to the mechanism that `cryptoki` can name.
         let template = [
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
@@ -118,6 +117,8 @@ impl Bare {
             Attribute::Sensitive(true),
             Attribute::Extractable(false),
             Attribute::Derive(true),
+            Attribute::Modifiable(false),
+            Attribute::AllowedMechanisms(vec![MechanismType::AES_CBC_ENCRYPT_DATA]),
         ];
         let bdk = session.create_object(&template).expect("a key");
         Self { session, bdk }

@@ -194,10 +194,10 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.derives_tdes_inside(variant, cipher))
     }
 
-    fn tdes_data_key(&self, ksn: &tdes::Ksn, variant: tdes::Variant) -> Result<Self, KeyError> {
+    fn tdes_key_inside(&self, ksn: &tdes::Ksn, variant: tdes::Variant) -> Result<Self, KeyError> {
         match self {
-            Self::Memory(key) => key.tdes_data_key(ksn, variant).map(Self::Memory),
-            Self::Pkcs11(key) => key.tdes_data_key(ksn, variant).map(Self::Pkcs11),
+            Self::Memory(key) => key.tdes_key_inside(ksn, variant).map(Self::Memory),
+            Self::Pkcs11(key) => key.tdes_key_inside(ksn, variant).map(Self::Pkcs11),
         }
     }
 

@@ -77,7 +77,7 @@ pub trait Key: Sized {
         Ok(tdes::DataKeys::derive(&transactions.ok_or(KeyError::BadLength)?, variant)?)
     }
 
-    /// Whether [`Key::tdes_data_key`] gives this data key, so that no key byte leaves the store. If not, the initial key is
+    /// Whether [`Key::tdes_key_inside`] gives this data key, so that no key byte leaves the store. If not, the initial key is
     /// the way.
     fn derives_tdes_inside(&self, _variant: tdes::Variant, _cipher: tdes::Cipher) -> bool {
         false
@@ -87,7 +87,7 @@ pub trait Key: Sized {
     ///
     /// # Errors
     /// [`KeyError::Unsupported`] where [`Key::derives_tdes_inside`] says no; [`KeyError::Ksn`] for counter zero.
-    fn tdes_data_key(&self, _ksn: &tdes::Ksn, _variant: tdes::Variant) -> Result<Self, KeyError> {
+    fn tdes_key_inside(&self, _ksn: &tdes::Ksn, _variant: tdes::Variant) -> Result<Self, KeyError> {
         Err(KeyError::Unsupported("TDES DUKPT inside the store"))
     }
 

@@ -131,7 +131,7 @@ impl<K: Key> DataKey<K> {
         match (ksn, profile.encryption()) {
             (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher)) => {
                 if base_key.derives_tdes_inside(variant, cipher) {
-                    return Ok(Self::Inside(base_key.tdes_data_key(ksn, variant)?));
+                    return Ok(Self::Inside(base_key.tdes_key_inside(ksn, variant)?));
                 }
                 let initial_key = base_key.tdes_initial_key(ksn)?;
                 let key = tdes::DataKey::derive(&initial_key, ksn, variant).map_err(KeyError::from)?;

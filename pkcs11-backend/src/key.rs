@@ -106,7 +106,7 @@ impl Key for Pkcs11Key<'_> {
         matches!(&self.held, Held::Stored(stored) if cipher == Cipher::Tdes && stored.tdes_inside().is_ok())
     }
 
-    fn tdes_data_key(&self, ksn: &Ksn, variant: Variant) -> Result<Self, KeyError> {
+    fn tdes_key_inside(&self, ksn: &Ksn, variant: Variant) -> Result<Self, KeyError> {
         let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
         if ksn.counter() == 0 {
             return Err(KsnError::CounterZero.into());

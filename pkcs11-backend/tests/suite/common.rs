@@ -8,7 +8,8 @@ use cryptoki::{
     session::Session,
 };
 use dukpt::{
-    CheckMethod, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat, MemoryStore,
+    CheckMethod, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat,
+    MemoryStore,
     aes::{self, KeyType, Usage, WorkingKeyType},
     tdes,
 };

@@ -39,7 +39,7 @@ fn by_software(ksn: &tdes::Ksn, variant: tdes::Variant) -> Vec<u8> {
 
 fn by_token(store: &Pkcs11Store, ksn: &tdes::Ksn, variant: tdes::Variant) -> Result<Vec<u8>, KeyError> {
     let mut data = vec![0x33; 24];
-    store.key(&id("tdes"))?.tdes_data_key(ksn, variant)?.decrypt_cbc(&[9; 16], &mut data)?;
+    store.key(&id("tdes"))?.tdes_key_inside(ksn, variant)?.decrypt_cbc(&[9; 16], &mut data)?;
     Ok(data)
 }
 
@@ -70,15 +70,15 @@ fn data_keys_are_derived_and_used_inside() -> Result<(), Error> {
 
         // What it must not do, and what nobody can do with it.
         let zero = tdes::Ksn::try_from(&hex("FFFF9876543210E00000")[..]).unwrap();
-        assert_eq!(key.tdes_data_key(&zero, VARIANTS[0]).err(), Some(KsnError::CounterZero.into()));
+        assert_eq!(key.tdes_key_inside(&zero, VARIANTS[0]).err(), Some(KsnError::CounterZero.into()));
         assert!(matches!(key.tdes_initial_key(&ksn(1)).err(), Some(KeyError::Unsupported(_))));
-        let data_key = key.tdes_data_key(&ksn(1), VARIANTS[0]).unwrap();
+        let data_key = key.tdes_key_inside(&ksn(1), VARIANTS[0]).unwrap();
         assert_eq!(session_keys(&other), 1);
         for length in [0, 7, 9] {
             assert_eq!(data_key.decrypt_cbc(&[0; 16], &mut vec![0; length]), Err(KeyError::BadLength));
         }
         assert_eq!(data_key.encrypt_cbc(&[0; 16], &mut [0; 16]), Err(KeyError::NotPermitted));
-        assert!(matches!(data_key.tdes_data_key(&ksn(1), VARIANTS[0]).err(), Some(KeyError::NotPermitted)));
+        assert!(matches!(data_key.tdes_key_inside(&ksn(1), VARIANTS[0]).err(), Some(KeyError::NotPermitted)));
         drop(data_key);
         assert_eq!(session_keys(&other), 0);
     })
@@ -98,7 +98,7 @@ fn a_capability_that_is_none() -> Result<(), Error> {
             let mut store = filled(settings);
             let key = store.key(&id("tdes")).unwrap();
             assert!(!key.derives_tdes_inside(VARIANTS[0], tdes::Cipher::Tdes), "{script}");
-            assert!(matches!(key.tdes_data_key(&ksn(1), VARIANTS[0]).err(), Some(KeyError::NotPermitted)));
+            assert!(matches!(key.tdes_key_inside(&ksn(1), VARIANTS[0]).err(), Some(KeyError::NotPermitted)));
             assert!(key.tdes_initial_key(&ksn(1)).is_ok());
             drop(key);
             assert_eq!(session_keys(&other_session(throwaway)), 0);
