@@ -37,8 +37,11 @@ pub(crate) struct Call<'a> {
     pub(crate) template: &'a [(CK_ATTRIBUTE_TYPE, &'a [u8])],
 }
 
-/// Of the script that was read last, how often each rule was met, and where its dice stand.
-static MET: Mutex<(String, BTreeMap<String, (u64, u64)>)> = Mutex::new((String::new(), BTreeMap::new()));
+/// Of each rule, how often it was met, and where its dice stand.
+type Counts = BTreeMap<String, (u64, u64)>;
+
+/// The script that was read last, and the counts of its rules.
+static MET: Mutex<(String, Counts)> = Mutex::new((String::new(), Counts::new()));
 
 /// The actions of the rules that hold for this call, each with its rule's text.
 pub(crate) fn actions(call: Call<'_>) -> Vec<(Action, String)> {
@@ -60,7 +63,7 @@ fn read() -> String {
     env::var_os(SCRIPT).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
-fn holds(line: &str, call: Call<'_>, met: &mut BTreeMap<String, (u64, u64)>) -> Option<Action> {
+fn holds(line: &str, call: Call<'_>, met: &mut Counts) -> Option<Action> {
     let mut words = line.split_whitespace();
     let function = words.next()?;
     let every = function == "*" && !["C_Initialize", "C_Finalize"].contains(&call.function);
