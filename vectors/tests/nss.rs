@@ -1,7 +1,5 @@
 //! Every vector on a second vendor's token, NSS softokn.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::{fs, process::Command};
 
 use dukpt::Lifetime;
