@@ -130,7 +130,7 @@ fn memory_is_bounded() -> Result<(), Error> {
         let mut settings = PoolSettings::new(settings(token));
         (settings.shards, settings.workers, settings.recycle_after) = (2, 2, 2_000);
         let pool = Pool::open(settings).unwrap();
-        let (total, start) = (requests(12_000), Instant::now());
+        let (total, start) = (requests(24_000), Instant::now());
         let work = |total: u32| {
             thread::scope(|scope| {
                 for caller in 0..8 {
@@ -146,8 +146,8 @@ fn memory_is_bounded() -> Result<(), Error> {
         let health = pool.health();
         println!("{total} requests in {:?}, {before} KiB and {grown} more; {health:?}", start.elapsed());
         assert!(health.shards.iter().all(|shard| shard.faults == 0 && shard.epoch > 1), "{health:?}");
-        // Never initialised again, it were some 8 MiB.
-        assert!(grown < 4 * 1024, "{grown} KiB");
+        // Never initialised again, it were some 17 MiB; threads take some of their own.
+        assert!(grown < 8 * 1024, "{grown} KiB");
     })
 }
 
