@@ -77,6 +77,9 @@ impl From<KeyError> for Failure {
             }
             KeyError::NotPermitted => "the key is of another kind or size than the profile says; see p2pe keys list",
             KeyError::Exhausted(_) => "no KSN follows the last one of a device: begin at a lower counter",
+            KeyError::HybridForbidden => {
+                "allow the hybrid in the settings, or use a token that runs TDES DUKPT by itself"
+            }
             KeyError::Unsupported(_) => "this token cannot do it; see p2pe selftest",
             KeyError::UnsafeAttribute { .. } => {
                 "import the key again with p2pe keys import, or set allow_unsafe_keys = true while you migrate"

@@ -29,6 +29,7 @@ pub(crate) struct Pkcs11Table {
     pub(crate) pin: Option<PinSource>,
     pub(crate) init: Option<String>,
     pub(crate) allow_unsafe_keys: bool,
+    pub(crate) forbid_hybrid: bool,
 }
 
 pub(crate) struct CacheTable {
@@ -97,7 +98,17 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
         }
         "pkcs11" => {
             table.name = "[store] of kind pkcs11";
-            table.only(&["kind", "module", "token", "uri", "pin", "init", "allow_unsafe_keys", "cache"])?;
+            table.only(&[
+                "kind",
+                "module",
+                "token",
+                "uri",
+                "pin",
+                "init",
+                "allow_unsafe_keys",
+                "cache",
+                "forbid_hybrid",
+            ])?;
             Ok(StoreTable::Pkcs11(Pkcs11Table {
                 module: table.text("module")?.map(Into::into),
                 token: table.text("token")?,
@@ -105,6 +116,7 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
                 pin: pin(&table)?,
                 init: table.text("init")?,
                 allow_unsafe_keys: table.flag("allow_unsafe_keys")?,
+                forbid_hybrid: table.flag("forbid_hybrid")?,
             }))
         }
         _ => Err(table.must_be("kind", "\"memory\" or \"pkcs11\"")),

@@ -152,7 +152,7 @@ fn store(table: StoreTable, folder: &Path) -> Result<StoreSettings, ConfigError>
             let files = keys.into_iter().map(|table| key_file(table, folder)).collect::<Result<_, _>>()?;
             Ok(StoreSettings::Memory(files))
         }
-        StoreTable::Pkcs11(Pkcs11Table { module, token, uri, pin, init, allow_unsafe_keys }) => {
+        StoreTable::Pkcs11(Pkcs11Table { module, token, uri, pin, init, allow_unsafe_keys, forbid_hybrid }) => {
             let named = TokenSettings {
                 module: module.map(|module| folder.join(module)),
                 token: TokenSettings::token(token.as_deref(), uri.as_deref())?,
@@ -164,6 +164,7 @@ fn store(table: StoreTable, folder: &Path) -> Result<StoreSettings, ConfigError>
             let mut settings = named.settings(None)?;
             settings.init = init;
             settings.allow_unsafe_keys = allow_unsafe_keys;
+            settings.forbid_hybrid = forbid_hybrid;
             Ok(StoreSettings::Pkcs11(Box::new(settings)))
         }
     }

@@ -203,6 +203,17 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.tdes_data_keys(ksns, variant))
     }
 
+    fn derives_tdes_inside(&self, variant: tdes::Variant, cipher: tdes::Cipher) -> bool {
+        either!(Self, self, key => key.derives_tdes_inside(variant, cipher))
+    }
+
+    fn tdes_key_inside(&self, ksn: &tdes::Ksn, variant: tdes::Variant) -> Result<Self, KeyError> {
+        match self {
+            Self::Memory(key) => key.tdes_key_inside(ksn, variant).map(Self::Memory),
+            Self::Pkcs11(key) => key.tdes_key_inside(ksn, variant).map(Self::Pkcs11),
+        }
+    }
+
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
         either!(Self, self, key => key.decrypt_cbc(iv, data))
     }

@@ -85,6 +85,7 @@ impl TokenSettings {
         if let Some(below) = below {
             settings.init.clone_from(&below.init);
             settings.allow_unsafe_keys = below.allow_unsafe_keys;
+            settings.forbid_hybrid = below.forbid_hybrid;
         }
         Ok(settings)
     }

@@ -95,6 +95,7 @@ fn a_token_and_its_pin() {
     assert_eq!(given.module, Path::new("/etc/p2pe/m.so"));
     assert_eq!(given.pin, PinSource::File("/etc/p2pe/pin".into()));
     assert_eq!((given.init.as_deref(), given.allow_unsafe_keys), (Some("configdir='x'"), false));
+    assert!(!given.forbid_hybrid && settings("token = \"p2pe\"\nforbid_hybrid = true").forbid_hybrid);
     assert_eq!(settings("token = \"p2pe\"\npin = { env = \"P\" }").pin, PinSource::Env("P".into()));
     assert_eq!(settings("token = \"p2pe\"\npin = \"prompt\"").pin, PinSource::Prompt);
     assert_eq!(settings("token = \"p2pe\"").pin, PinSource::Prompt);
@@ -254,8 +255,11 @@ fn reading_ends() {
 #[test]
 fn one_decision_on_module_token_and_pin() {
     let file = |path: &str| PinSource::File(path.into());
-    let below =
-        Settings { init: Some("i".into()), ..Settings::new("/below.so", TokenSelector::label("below"), file("b")) };
+    let below = Settings {
+        init: Some("i".into()),
+        forbid_hybrid: true,
+        ..Settings::new("/below.so", TokenSelector::label("below"), file("b"))
+    };
     let uri = |text: &str| TokenSettings::token(None, Some(text)).unwrap();
     let full = || uri("pkcs11:token=u?module-path=/u.so&pin-source=/u");
     for (module, token, pin, expected) in [
@@ -274,7 +278,8 @@ fn one_decision_on_module_token_and_pin() {
             (settings.module.as_path(), settings.token.to_string(), settings.pin),
             (Path::new(module), token.into(), pin)
         );
-        assert_eq!(settings.init.as_deref(), Some("i"));
+        // What is forbidden stays forbidden.
+        assert_eq!((settings.init.as_deref(), settings.forbid_hybrid), (Some("i"), true));
     }
     let alone = TokenSettings { token: full(), ..TokenSettings::default() }.settings(None).unwrap();
     assert_eq!((alone.module.as_path(), alone.pin), (Path::new("/u.so"), file("/u")));

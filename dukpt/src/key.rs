@@ -77,6 +77,20 @@ pub trait Key: Sized {
         Ok(tdes::DataKeys::derive(&transactions.ok_or(KeyError::BadLength)?, variant)?)
     }
 
+    /// Whether [`Key::tdes_key_inside`] gives this data key, so that no key byte leaves the store. If not, the initial key is
+    /// the way.
+    fn derives_tdes_inside(&self, _variant: tdes::Variant, _cipher: tdes::Cipher) -> bool {
+        false
+    }
+
+    /// The data key of one TDES transaction, derived and used inside the store ([`Key::decrypt_cbc`] with TDES).
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] where [`Key::derives_tdes_inside`] says no; [`KeyError::Ksn`] for counter zero.
+    fn tdes_key_inside(&self, _ksn: &tdes::Ksn, _variant: tdes::Variant) -> Result<Self, KeyError> {
+        Err(KeyError::Unsupported("TDES DUKPT inside the store"))
+    }
+
     /// CBC decryption in place; `data` is whole blocks of the key's cipher, and TDES takes the first 8 bytes of the IV.
     ///
     /// # Errors
@@ -284,6 +298,9 @@ pub enum KeyError {
     /// The bytes were not wrapped by this key, or were changed since.
     #[error("not wrapped by this key")]
     NotWrapped,
+    /// The initial key of a device would come out into host memory, and that is forbidden here.
+    #[error("TDES DUKPT would need a key outside of the token, and the settings forbid that")]
+    HybridForbidden,
     /// A length that is not whole blocks.
     #[error("the data is not a whole number of cipher blocks")]
     BadLength,
@@ -334,6 +351,7 @@ impl KeyError {
             Self::NotPermitted => "key_not_permitted",
             Self::Unsupported(_) => "key_unsupported",
             Self::NotWrapped => "key_not_wrapped",
+            Self::HybridForbidden => "key_hybrid_forbidden",
             Self::BadLength => "key_bad_length",
             Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),

@@ -44,6 +44,7 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         let (mut tdes, mut aes) = (Vec::new(), Vec::new());
         for (index, payload) in payloads.iter().enumerate() {
             match self.device(payload).and_then(|device| self.verify(device, payload).map(|()| device)) {
+                Ok(device) if self.derives_inside(device) => results[index] = Some(self.decrypt(payload)),
                 Ok(device) => match payload.ksn() {
                     Ksn::Tdes(ksn) => add(&mut tdes, device, (index, *ksn)),
                     Ksn::Aes(ksn) => add(&mut aes, device, (index, *ksn)),

@@ -45,7 +45,16 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
 
     /// Where the keys live that decrypt this payload.
     pub fn custody(&self, payload: &Payload) -> Custody {
-        self.store.custody(payload.ksn().scheme())
+        match self.device(payload) {
+            Ok(device) if self.derives_inside(device) => Custody::Token,
+            _ => self.store.custody(payload.ksn().scheme()),
+        }
+    }
+
+    /// Whether the store derives the TDES data keys of these devices by itself.
+    pub(crate) fn derives_inside(&self, device: &Device) -> bool {
+        let Encryption::Tdes(variant, cipher) = device.profile.encryption() else { return false };
+        self.store.key(&device.base_key).is_ok_and(|key| key.derives_tdes_inside(variant, cipher))
     }
 
     /// The configured device that a payload comes from.
@@ -113,6 +122,8 @@ pub(crate) fn read(
 /// The data key of one transaction, of either scheme, with the cipher it is used with.
 enum DataKey<K> {
     Tdes(tdes::DataKey, tdes::Cipher),
+    /// TDES, inside the store.
+    Inside(K),
     Aes(aes::DataKey<K>),
 }
 
@@ -120,6 +131,9 @@ impl<K: Key> DataKey<K> {
     fn derive(base_key: &K, payload: &Payload, profile: DeviceProfile) -> Result<Self, Error> {
         match (payload.ksn(), profile.encryption()) {
             (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher)) => {
+                if base_key.derives_tdes_inside(variant, cipher) {
+                    return Ok(Self::Inside(base_key.tdes_key_inside(ksn, variant)?));
+                }
                 let initial_key = base_key.tdes_initial_key(ksn)?;
                 let key = tdes::DataKey::derive(&initial_key, ksn, variant).map_err(KeyError::from)?;
                 Ok(Self::Tdes(key, cipher))
@@ -132,6 +146,7 @@ impl<K: Key> DataKey<K> {
     fn decrypt(&self, field: &EncryptedField<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
         decrypt(field, |data| match self {
             Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, data),
+            Self::Inside(key) => key.decrypt_cbc(&ZERO_IV, data),
             Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, data),
         })
     }

@@ -5,27 +5,34 @@
 //! and its function list is called with the raw handles of `cryptoki`'s sessions.
 //!
 //! Why it is sound, once for all calls:
-//! - the list comes from the module itself, is copied while the module is open, and [`Calls`] keeps it open;
+//! - the list comes from the module itself, is copied while the module is open, and the module is never unloaded;
 //! - every pointer that is passed is made from a reference or an owned buffer that outlives the call, and has the
 //!   length of that same buffer beside it; the standard lets a module keep none of them;
 //! - handles are numbers: a wrong one is a return code of the module, not a wrong memory access.
 
-use std::{ffi::CStr, path::Path, ptr};
+use std::{cell::Cell, ffi::CStr, ops::Deref, path::Path, ptr};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FUNCTION_LIST, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM,
-    CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
-    CKM_AES_CBC, CKM_AES_ECB, CKM_AES_ECB_ENCRYPT_DATA, CKM_AES_KEY_WRAP_PAD, CKM_DES3_ECB, CKR_ATTRIBUTE_SENSITIVE,
-    CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_FUNCTION_NOT_SUPPORTED, CKR_OK,
+    CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID, CK_ULONG,
+    CK_UNAVAILABLE_INFORMATION, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKM_AES_CBC, CKM_AES_ECB, CKM_AES_ECB_ENCRYPT_DATA,
+    CKM_AES_KEY_WRAP_PAD, CKM_DES3_ECB, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL,
+    CKR_FUNCTION_NOT_SUPPORTED, CKR_OK, CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS, CKU_USER,
 };
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    fault::{self, Suspicion},
+};
 
 /// An object of the token, valid in the sessions of one application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Object(CK_OBJECT_HANDLE);
+
+/// An open session. Whoever has it closes it, with [`Calls::close`].
+pub(crate) struct Session(CK_SESSION_HANDLE);
 
 /// Which way a cipher runs.
 #[derive(Clone, Copy)]
@@ -49,8 +56,6 @@ pub(crate) type Attribute<'a> = (CK_ATTRIBUTE_TYPE, Value<'a>);
 /// The function list of an open module.
 pub(crate) struct Calls {
     list: CK_FUNCTION_LIST,
-    // Keeps the module open for as long as the list can be called. None in the tests of this file.
-    _module: Option<cryptoki_sys::Pkcs11>,
 }
 
 /// Initialises the module, with its own initialisation string where it wants one.
@@ -69,7 +74,7 @@ macro_rules! call {
     ($list:expr, $function:ident, $($argument:expr),*) => {
         match $list.$function {
             // SAFETY: see the head of this file.
-            Some(function) => check(stringify!($function), unsafe { function($($argument),*) }),
+            Some(function) => $list.noted(check(stringify!($function), unsafe { function($($argument),*) })),
             None => Err(Failure::Code { function: stringify!($function), code: CKR_FUNCTION_NOT_SUPPORTED }),
         }
     };
@@ -89,12 +94,28 @@ impl Calls {
         }
         // SAFETY: the module returned CKR_OK, so the pointer is to its function list, which lives as long as it.
         let list = unsafe { *list };
-        Some(Self { list, _module: Some(module) })
+        // Once loaded, a module stays, so that the list can always be called: some start threads, or leave work for the
+        // end of the process, and crash when they are unloaded.
+        std::mem::forget(module);
+        Some(Self { list })
     }
 
-    /// The calls of one session. The session must be open, and be used by this thread only, as `Session` ensures.
-    pub(crate) fn on(&self, session: CK_SESSION_HANDLE) -> Direct<'_> {
-        Direct { list: &self.list, session }
+    /// Opens a session.
+    pub(crate) fn open(&self, slot: CK_SLOT_ID, writable: bool) -> Result<Session, Failure> {
+        let flags = CKF_SERIAL_SESSION | if writable { CKF_RW_SESSION } else { 0 };
+        let mut session = 0;
+        call!(self.list, C_OpenSession, slot, flags, ptr::null_mut(), None, &raw mut session)?;
+        Ok(Session(session))
+    }
+
+    /// Closes a session.
+    pub(crate) fn close(&self, session: &Session) -> Result<(), Failure> {
+        call!(self.list, C_CloseSession, session.0)
+    }
+
+    /// The calls of one session, which is used by one thread at a time. What they come to suspect is left in `suspicion`.
+    pub(crate) fn on<'a>(&'a self, session: &Session, suspicion: &'a Cell<Option<Suspicion>>) -> Direct<'a> {
+        Direct { list: Noted { list: &self.list, suspicion }, session: session.0 }
     }
 
     /// The mechanisms of a slot as plain numbers, those that `cryptoki` does not know included.
@@ -110,18 +131,75 @@ impl Calls {
     }
 }
 
+/// Whether failures are noted.
+trait Noting {
+    fn noted(&self, result: Result<(), Failure>) -> Result<(), Failure>;
+}
+
+impl Noting for CK_FUNCTION_LIST {
+    fn noted(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        result
+    }
+}
+
+/// A function list of which each failure that is no answer is noted.
+struct Noted<'a> {
+    list: &'a CK_FUNCTION_LIST,
+    suspicion: &'a Cell<Option<Suspicion>>,
+}
+
+impl Deref for Noted<'_> {
+    type Target = CK_FUNCTION_LIST;
+
+    fn deref(&self) -> &CK_FUNCTION_LIST {
+        self.list
+    }
+}
+
+impl Noting for Noted<'_> {
+    fn noted(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        if let Err(failure) = result {
+            fault::note(self.suspicion, failure.suspicion());
+        }
+        result
+    }
+}
+
 /// The calls of one session.
 pub(crate) struct Direct<'a> {
-    list: &'a CK_FUNCTION_LIST,
+    list: Noted<'a>,
     session: CK_SESSION_HANDLE,
 }
 
 impl Direct<'_> {
+    /// `C_Login` of the user.
+    pub(crate) fn login(&self, pin: &[u8]) -> Result<(), Failure> {
+        call!(self.list, C_Login, self.session, CKU_USER, pin.as_ptr().cast_mut(), length(pin))
+    }
+
+    /// Whether the user is logged in, by `C_GetSessionInfo`.
+    pub(crate) fn is_logged_in(&self) -> Result<bool, Failure> {
+        let mut info = CK_SESSION_INFO::default();
+        call!(self.list, C_GetSessionInfo, self.session, &raw mut info)?;
+        Ok([CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS].contains(&info.state))
+    }
+
     /// `C_DeriveKey` with `CKM_AES_ECB_ENCRYPT_DATA`: the child is AES-ECB of `data` under the parent.
     pub(crate) fn derive(&self, parent: Object, data: &[u8], child: &[Attribute<'_>]) -> Result<Object, Failure> {
+        self.derive_by(CKM_AES_ECB_ENCRYPT_DATA, parent, data, child)
+    }
+
+    /// `C_DeriveKey` with a mechanism whose parameter is `CK_KEY_DERIVATION_STRING_DATA`.
+    pub(crate) fn derive_by(
+        &self,
+        mechanism: CK_MECHANISM_TYPE,
+        parent: Object,
+        data: &[u8],
+        child: &[Attribute<'_>],
+    ) -> Result<Object, Failure> {
         let mut parameter = CK_KEY_DERIVATION_STRING_DATA { pData: data.as_ptr().cast_mut(), ulLen: length(data) };
         let mut mechanism = CK_MECHANISM {
-            mechanism: CKM_AES_ECB_ENCRYPT_DATA,
+            mechanism,
             pParameter: (&raw mut parameter).cast(),
             ulParameterLen: size_of_val(&parameter) as CK_ULONG,
         };
@@ -148,9 +226,21 @@ impl Direct<'_> {
         iv: &[u8; 16],
         data: &mut [u8],
     ) -> Result<(), Failure> {
+        self.cbc(CKM_AES_CBC, direction, key, iv, data)
+    }
+
+    /// CBC by a mechanism whose parameter is the IV, as [`Direct::aes_cbc`].
+    pub(crate) fn cbc(
+        &self,
+        by: CK_MECHANISM_TYPE,
+        direction: Direction,
+        key: Object,
+        iv: &[u8],
+        data: &mut [u8],
+    ) -> Result<(), Failure> {
         // Not every module can read and write the same buffer.
         let mut input = Zeroizing::new(data.to_vec());
-        let (mut mechanism, count) = (mechanism(CKM_AES_CBC, iv), length(&input));
+        let (mut mechanism, count) = (mechanism(by, iv), length(&input));
         let mechanism = &raw mut mechanism;
         let done = match direction {
             Direction::Decrypt => {

@@ -63,6 +63,28 @@ pub enum OpenError {
     /// The token has locked the PIN: its security officer must reset it.
     #[error("the PIN is locked")]
     PinLocked,
+    /// The PIN was never set, or has expired: it must be changed before anybody can log in.
+    #[error("the PIN must be set or changed first")]
+    PinToChange,
+    /// The token that is open now is another one than before.
+    #[error("this is the token {found}, and it was {wanted} before")]
+    OtherToken {
+        /// The token that was opened first, as a `pkcs11:` URI.
+        wanted: String,
+        /// The one that is there now.
+        found: String,
+    },
+    /// The module cannot be copied for a second shard.
+    #[error("cannot copy {}: {source}", module.display())]
+    Copy {
+        /// The module.
+        module: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A worker's thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The module failed.
     #[error("{function} failed with {code:#x}")]
     Device {

@@ -4,7 +4,10 @@ use cryptoki::error::{Error, Rv, RvError};
 use cryptoki_sys::*;
 use dukpt::KeyError;
 
-use crate::OpenError;
+use crate::{
+    OpenError,
+    fault::{Fault, Suspicion},
+};
 
 /// A call that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +24,14 @@ impl Failure {
     /// The handle is of an object that is gone: find it again.
     pub(crate) fn is_stale_handle(self) -> bool {
         matches!(self, Self::Code { code: CKR_OBJECT_HANDLE_INVALID | CKR_KEY_HANDLE_INVALID, .. })
+    }
+
+    /// What it says of session and token; `None` if it is an answer.
+    pub(crate) fn suspicion(self) -> Option<Suspicion> {
+        match self {
+            Self::Code { function, code } => Suspicion::of(Fault { function, code }),
+            Self::Length { .. } | Self::WrongKind => None,
+        }
     }
 
     /// The token does not know an attribute of the template, or not with this value. NSS says `CKR_GENERAL_ERROR`.
@@ -41,6 +52,16 @@ impl Failure {
             Self::Code { function, code } => KeyError::Device { function, code },
             // The token's fault, not the data's: those were checked before the call.
             Self::Length { function } => KeyError::Device { function, code: CKR_GENERAL_ERROR },
+        }
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Code { function, code } => Self::Device { function, code },
+            Failure::Length { function } => Self::Device { function, code: CKR_GENERAL_ERROR },
+            Failure::WrongKind => Self::Device { function: "", code: CKR_GENERAL_ERROR },
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 const HMAC_LENGTH: u8 = 32;
 
 impl KeyImport for Pkcs11Store {
-    /// Stores the key, and of a TDES base key its variant too, as `<id>.variant`. The new key is looked up and
+    /// Stores the key, and of a TDES base key its variant too, as `<id>.variant`, unless the token runs TDES DUKPT by itself. The new key is looked up and
     /// checked at once: one that the token does not keep safely is removed again.
     /// A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` (NSS) gets the key without the two.
     ///
@@ -103,7 +103,7 @@ impl Pkcs11Store {
     ) -> Result<Object, Failure> {
         let id = period.id(label);
         let attempt = |strict| {
-            let template = kind::stored(kind, label, lifetime, source, &id, strict);
+            let template = kind::stored(kind, self.makes_inside(kind), label, lifetime, source, &id, strict);
             match source {
                 Source::Bytes(_) => self.direct().create(&template),
                 Source::Generated(_) if kind == KeyKind::Hmac => {

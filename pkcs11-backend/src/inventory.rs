@@ -66,12 +66,12 @@ impl Pkcs11Store {
                 if objects.len() > 1 {
                     entry.problems.push(AMBIGUOUS);
                 }
-                if entry.kind == Some(KeyKind::TdesBase) {
+                if entry.kind == Some(KeyKind::TdesBase) && !self.derives_inside(KeyKind::TdesBase, object)? {
                     let variants = self.variants(id)?;
                     match variants[..] {
                         [] => entry.problems.push(NO_VARIANT),
                         [variant] => {
-                            entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase)?);
+                            entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase, false)?);
                         }
                         [..] => entry.problems.push(AMBIGUOUS),
                     }
@@ -91,7 +91,7 @@ impl Pkcs11Store {
     /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`] if several keys have this name; [`KeyError::Device`].
     pub fn delete(&mut self, id: &KeyId) -> Result<(), KeyError> {
         let object = self.only(id, id.as_str())?;
-        self.forget(id);
+        self.forget_for_good(id);
         if kind::of(&self.direct(), object)? == Some(KeyKind::TdesBase) {
             for variant in self.variants(id)? {
                 self.direct().destroy(variant)?;
@@ -120,7 +120,8 @@ impl Pkcs11Store {
         let kind = kind::of(&direct, object)?;
         let period = Cryptoperiod::of(&direct, object, id.as_str())?;
         let state = if self.retired(id)?.is_empty() { period.state(Date::today()) } else { KeyState::Retired };
-        let problems = kind.map(|kind| kind::problems(&direct, object, kind)).transpose()?;
+        let inside = kind.map(|kind| self.derives_inside(kind, object)).transpose()?.unwrap_or_default();
+        let problems = kind.map(|kind| kind::problems(&direct, object, kind, inside)).transpose()?;
         Ok(KeyEntry {
             id: id.clone(),
             kind,
@@ -129,7 +130,7 @@ impl Pkcs11Store {
             problems: problems.unwrap_or_default(),
             period,
             state,
-            bound: kind.map(|kind| kind::is_bound(&direct, object, kind)).transpose()?.unwrap_or_default(),
+            bound: kind.map(|kind| kind::is_bound(&direct, object, kind, inside)).transpose()?.unwrap_or_default(),
             // A key that may not do what its kind does has no check value; that is no reason to list nothing.
             check_value: kind.and_then(|kind| self.check_value_of(&direct, kind, object).ok().flatten()),
         })

@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use cryptoki_sys::{
-    CKA_VALUE, CKM_AES_CMAC, CKM_DES3_CMAC, CKM_SHA256_HMAC, CKR_ENCRYPTED_DATA_INVALID, CKR_GENERAL_ERROR,
-    CKR_WRAPPED_KEY_INVALID, CKR_WRAPPED_KEY_LEN_RANGE,
+    CKA_VALUE, CKM_AES_CMAC, CKM_DES3_CBC, CKM_DES3_CMAC, CKM_SHA256_HMAC, CKR_ENCRYPTED_DATA_INVALID,
+    CKR_GENERAL_ERROR, CKR_WRAPPED_KEY_INVALID, CKR_WRAPPED_KEY_LEN_RANGE,
 };
 use dukpt::{
-    CheckMethod, CheckValue, Key, KeyError, KeyKind, MacAlgorithm, Tag,
+    CheckMethod, CheckValue, Key, KeyError, KeyKind, KsnError, MacAlgorithm, Tag,
     aes::{Derivation, Purpose, WorkingKeyType},
-    tdes::{InitialKey, Ksn},
+    tdes::{Cipher, InitialKey, Ksn, Variant},
 };
 use zeroize::Zeroize;
 
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     Pkcs11Store,
     direct::{Direct, Direction, Object},
-    kind,
+    dukpt_mechanisms, kind,
     store::Stored,
 };
 
@@ -109,11 +109,18 @@ impl Key for Pkcs11Key<'_> {
             }
             Held::Derived { .. } => return Err(KeyError::NotPermitted),
         };
+        self.store.count_derived();
         Ok(Self::new(self.store, Held::Derived { object, key_type, purpose }))
     }
 
     fn tdes_initial_key(&self, ksn: &Ksn) -> Result<InitialKey, KeyError> {
         let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
+        if self.store.forbids_hybrid() && stored.kind == KeyKind::TdesBase {
+            return Err(KeyError::HybridForbidden);
+        }
+        if stored.tdes_inside().is_ok() {
+            return Err(KeyError::Unsupported("initial keys of a base key that derives inside"));
+        }
         let block = ksn.initial_key_block();
         InitialKey::try_filled(|key| {
             let [left, right] = key.as_chunks_mut().0 else { return Err(KeyError::BadLength) };
@@ -126,8 +133,35 @@ impl Key for Pkcs11Key<'_> {
         })
     }
 
+    /// The 16 bytes of a TDES key as an AES key is what no token does.
+    fn derives_tdes_inside(&self, _: Variant, cipher: Cipher) -> bool {
+        matches!(&self.held, Held::Stored(stored) if cipher == Cipher::Tdes && stored.tdes_inside().is_ok())
+    }
+
+    fn tdes_key_inside(&self, ksn: &Ksn, variant: Variant) -> Result<Self, KeyError> {
+        let Held::Stored(stored) = &self.held else { return Err(KeyError::NotPermitted) };
+        if ksn.counter() == 0 {
+            return Err(KsnError::CounterZero.into());
+        }
+        self.store.destroy_leftovers()?;
+        let mechanism = dukpt_mechanisms::mechanism(variant);
+        let object = self.store.run(stored, "CKM_DES2_DUKPT", |direct, key| {
+            direct.derive_by(mechanism, key.tdes_inside()?, ksn.as_bytes(), &kind::TDES_DATA_KEY)
+        })?;
+        self.store.count_derived();
+        let (key_type, purpose) = (WorkingKeyType::Tdes2, Purpose::Decrypt);
+        Ok(Self::new(self.store, Held::Derived { object, key_type, purpose }))
+    }
+
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        let (object, _) = self.derived(Purpose::Decrypt)?;
+        let (object, key_type) = self.derived(Purpose::Decrypt)?;
+        if key_type == WorkingKeyType::Tdes2 {
+            if data.is_empty() || !data.len().is_multiple_of(8) {
+                return Err(KeyError::BadLength);
+            }
+            let done = self.store.direct().cbc(CKM_DES3_CBC, Direction::Decrypt, object, &iv[..8], data);
+            return done.map_err(|failure| failure.in_mechanism("CKM_DES3_CBC"));
+        }
         self.cbc(object, Direction::Decrypt, iv, data)
     }
 

@@ -8,6 +8,7 @@ use dukpt::{
 
 use crate::{
     direct::{Attribute, Direct, Object, Value},
+    dukpt_mechanisms,
     failure::Failure,
 };
 
@@ -42,9 +43,10 @@ const MUST_BE_KNOWN: [(CK_ATTRIBUTE_TYPE, &str); 3] = [
     (CKA_PRIVATE, "CKA_PRIVATE unknown"),
 ];
 
-/// The uses of a kind.
-fn needed(kind: KeyKind) -> &'static [CK_ATTRIBUTE_TYPE] {
+/// The uses of a kind. `inside`: of a TDES base key that the token derives from by itself.
+fn needed(kind: KeyKind, inside: bool) -> &'static [CK_ATTRIBUTE_TYPE] {
     match kind {
+        KeyKind::TdesBase if inside => &[CKA_DERIVE],
         KeyKind::TdesBase | KeyKind::Ff1(_) => &[CKA_ENCRYPT],
         KeyKind::AesBase(_) => &[CKA_DERIVE],
         KeyKind::BlockProtection(_) | KeyKind::Hmac => &[CKA_SIGN],
@@ -53,8 +55,9 @@ fn needed(kind: KeyKind) -> &'static [CK_ATTRIBUTE_TYPE] {
 }
 
 /// The mechanisms of a kind, for `CKA_ALLOWED_MECHANISMS`.
-fn mechanisms(kind: KeyKind) -> &'static [CK_MECHANISM_TYPE] {
+fn mechanisms(kind: KeyKind, inside: bool) -> &'static [CK_MECHANISM_TYPE] {
     match kind {
+        KeyKind::TdesBase if inside => &dukpt_mechanisms::ALL,
         KeyKind::TdesBase => &[CKM_DES3_ECB],
         KeyKind::AesBase(_) => &[CKM_AES_ECB_ENCRYPT_DATA],
         KeyKind::BlockProtection(WorkingKeyType::Aes(_)) => &[CKM_AES_CMAC],
@@ -88,6 +91,7 @@ pub(crate) enum Source<'a> {
 /// The template of a key that is kept; `id` is its `CKA_ID`. A `strict` one has the two attributes that some tokens do not know.
 pub(crate) fn stored<'a>(
     kind: KeyKind,
+    inside: bool,
     label: &'a str,
     lifetime: Lifetime,
     source: Source<'a>,
@@ -106,14 +110,14 @@ pub(crate) fn stored<'a>(
         (CKA_EXTRACTABLE, NO),
         (CKA_MODIFIABLE, NO),
     ];
-    template.extend(USES.map(|usage| (usage, if needed(kind).contains(&usage) { YES } else { NO })));
+    template.extend(USES.map(|usage| (usage, if needed(kind, inside).contains(&usage) { YES } else { NO })));
     template.push(match source {
         Source::Bytes(bytes) => (CKA_VALUE, Value::Bytes(bytes)),
         Source::Generated(length) => (CKA_VALUE_LEN, Value::Ulong(length)),
     });
     if strict {
         template.push((CKA_COPYABLE, NO));
-        template.push((CKA_ALLOWED_MECHANISMS, Value::Mechanisms(mechanisms(kind))));
+        template.push((CKA_ALLOWED_MECHANISMS, Value::Mechanisms(mechanisms(kind, inside))));
     }
     template
 }
@@ -146,6 +150,36 @@ pub(crate) fn derived(key_type: WorkingKeyType, purpose: Purpose) -> Option<[Att
         (CKA_SIGN, may(&[Purpose::Mac])),
         (CKA_VERIFY, NO),
     ])
+}
+
+/// The template of a TDES data key that the token derives by itself.
+pub(crate) const TDES_DATA_KEY: [Attribute<'static>; 11] = [
+    (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+    (CKA_KEY_TYPE, Value::Ulong(CKK_DES2)),
+    (CKA_TOKEN, NO),
+    (CKA_PRIVATE, YES),
+    (CKA_SENSITIVE, YES),
+    (CKA_EXTRACTABLE, NO),
+    (CKA_DECRYPT, YES),
+    (CKA_ENCRYPT, NO),
+    (CKA_DERIVE, NO),
+    (CKA_WRAP, NO),
+    (CKA_UNWRAP, NO),
+];
+
+/// The template of a TDES base key of this value that goes with the session.
+pub(crate) fn tdes_test_key(value: &[u8; 16]) -> [Attribute<'_>; 9] {
+    [
+        (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+        (CKA_KEY_TYPE, Value::Ulong(CKK_DES2)),
+        (CKA_TOKEN, NO),
+        (CKA_PRIVATE, YES),
+        (CKA_SENSITIVE, YES),
+        (CKA_EXTRACTABLE, NO),
+        (CKA_ENCRYPT, NO),
+        (CKA_DERIVE, YES),
+        (CKA_VALUE, Value::Bytes(value)),
+    ]
 }
 
 /// The template of the "key" that is the first three bytes of a block, and readable: an AES check value.
@@ -212,10 +246,15 @@ pub(crate) fn of(direct: &Direct<'_>, object: Object) -> Result<Option<KeyKind>,
 
 /// The unsafe attributes of a key of this kind, as `name=value`. Those that the token does not know are skipped, but for
 /// the three that it must know.
-pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<Vec<&'static str>, Failure> {
+pub(crate) fn problems(
+    direct: &Direct<'_>,
+    object: Object,
+    kind: KeyKind,
+    inside: bool,
+) -> Result<Vec<&'static str>, Failure> {
     let mut problems = Vec::new();
     for (attribute, bad, name) in UNSAFE {
-        if needed(kind).contains(&attribute) {
+        if needed(kind, inside).contains(&attribute) {
             continue;
         }
         let unknown = MUST_BE_KNOWN.iter().find(|(known, _)| *known == attribute);
@@ -229,9 +268,9 @@ pub(crate) fn problems(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Re
 }
 
 /// Whether the token binds the key to the mechanisms of its kind. No reason to refuse it: many tokens cannot.
-pub(crate) fn is_bound(direct: &Direct<'_>, object: Object, kind: KeyKind) -> Result<bool, Failure> {
+pub(crate) fn is_bound(direct: &Direct<'_>, object: Object, kind: KeyKind, inside: bool) -> Result<bool, Failure> {
     let mut list = [0; 64];
-    let wanted: Vec<u8> = mechanisms(kind).iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
+    let wanted: Vec<u8> = mechanisms(kind, inside).iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
     Ok(direct.attribute(object, CKA_ALLOWED_MECHANISMS, &mut list)? == Some(&wanted[..]))
 }
 

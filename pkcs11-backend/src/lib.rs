@@ -2,8 +2,10 @@
 
 mod check_value;
 mod direct;
+mod dukpt_mechanisms;
 mod error;
 mod failure;
+mod fault;
 mod import;
 mod inventory;
 mod key;
@@ -12,6 +14,7 @@ mod kind;
 mod module;
 mod period;
 mod pin;
+mod pool;
 mod selector;
 mod settings;
 mod store;
@@ -19,10 +22,12 @@ mod token;
 mod uri;
 
 pub use error::OpenError;
+pub use fault::Fault;
 pub use inventory::KeyEntry;
 pub use key::Pkcs11Key;
 pub use period::{Cryptoperiod, Date, DateError, KeyState};
 pub use pin::PinSource;
+pub use pool::{Health, HealthState, LastFault, PlainStores, Pool, PoolError, PoolSettings, ShardHealth, Workshop};
 pub use selector::TokenSelector;
 pub use settings::Settings;
 pub use store::Pkcs11Store;

@@ -1,7 +1,7 @@
 //! Modules in use by this process: each is loaded and initialised once, however many tokens are opened.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::CString,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,8 +18,15 @@ use crate::{
     failure::device,
 };
 
-/// By canonical path. The lock also serialises `C_Initialize` and `C_Finalize`, which modules do not.
-static IN_USE: Mutex<BTreeMap<PathBuf, (usize, Arc<Module>)>> = Mutex::new(BTreeMap::new());
+/// The lock also serialises `C_Initialize` and `C_Finalize`, which modules do not.
+static MODULES: Mutex<Modules> = Mutex::new(Modules { in_use: BTreeMap::new(), unfinalized: BTreeSet::new() });
+
+/// The modules of this process, by canonical path.
+struct Modules {
+    in_use: BTreeMap<PathBuf, (usize, Arc<Module>)>,
+    /// Those whose `C_Finalize` failed: they were initialised here, and not by another library.
+    unfinalized: BTreeSet<PathBuf>,
+}
 
 /// An initialised module.
 pub(crate) struct Module {
@@ -44,8 +51,8 @@ impl ModuleUse {
         let not_loadable = |reason| OpenError::ModuleNotLoadable { module: path.clone(), reason };
         let init = init.map(CString::new).transpose().map_err(|nul| not_loadable(nul.into()))?;
 
-        let mut in_use = lock();
-        if let Some((uses, module)) = in_use.get_mut(&path) {
+        let mut modules = lock();
+        if let Some((uses, module)) = modules.in_use.get_mut(&path) {
             if init.is_some() && init != module.init {
                 return Err(OpenError::InitMismatch(path));
             }
@@ -54,13 +61,17 @@ impl ModuleUse {
         }
         let pkcs11 = Pkcs11::new(&path).map_err(|error| not_loadable(error.into()))?;
         let calls = Calls::load(&path).ok_or_else(|| not_loadable("it has no C_GetFunctionList".into()))?;
+        if modules.unfinalized.contains(&path) {
+            finalize(&pkcs11).map_err(device("C_Finalize"))?;
+            modules.unfinalized.remove(&path);
+        }
         let ours = match direct::initialize(&pkcs11, init.as_deref()) {
             Ok(()) => true,
             Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => false,
             Err(error) => return Err(device("C_Initialize")(error)),
         };
         let module = Arc::new(Module { pkcs11, calls, path: path.clone(), init, ours });
-        in_use.insert(path, (1, Arc::clone(&module)));
+        modules.in_use.insert(path, (1, Arc::clone(&module)));
         Ok(Self(module))
     }
 }
@@ -68,8 +79,16 @@ impl ModuleUse {
 /// Runs a login while no other thread logs in, initialises or finalises. Two copies of one module file may be loaded
 /// in a process to make use of two cores, and their logins must not meet.
 pub(crate) fn alone<T>(run: impl FnOnce() -> T) -> T {
-    let _in_use = lock();
+    let _modules = lock();
     run()
+}
+
+/// `C_Finalize`. A module that is not initialised is as good as finalised.
+fn finalize(module: &Pkcs11) -> cryptoki::error::Result<()> {
+    match module.clone().finalize() {
+        Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => Ok(()),
+        done => done,
+    }
 }
 
 impl std::ops::Deref for ModuleUse {
@@ -83,20 +102,20 @@ impl std::ops::Deref for ModuleUse {
 impl Drop for ModuleUse {
     fn drop(&mut self) {
         // Under the lock: nobody joins, or initialises again, while the module is being finalised.
-        let mut in_use = lock();
-        let Some((uses, _)) = in_use.get_mut(&self.path) else { return };
+        let mut modules = lock();
+        let Some((uses, _)) = modules.in_use.get_mut(&self.path) else { return };
         *uses -= 1;
         if *uses == 0 {
-            in_use.remove(&self.path);
-            if self.ours {
-                // Nobody is left to be told of a failure.
-                let _ = self.pkcs11.clone().finalize();
+            modules.in_use.remove(&self.path);
+            // Nobody is left to be told of a failure, but who opens the module next.
+            if self.ours && finalize(&self.pkcs11).is_err() {
+                modules.unfinalized.insert(self.path.clone());
             }
         }
     }
 }
 
-fn lock() -> MutexGuard<'static, BTreeMap<PathBuf, (usize, Arc<Module>)>> {
+fn lock() -> MutexGuard<'static, Modules> {
     // Nothing panics while holding it; and a count that is too high only means no C_Finalize.
-    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+    MODULES.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cryptoki::types::RawAuthPin;
 use zeroize::Zeroizing;
 
 use crate::OpenError;
@@ -28,7 +27,7 @@ pub enum PinSource {
 
 impl PinSource {
     /// Reads the PIN; `token` is named in the prompt.
-    pub(crate) fn read(&self, token: &str) -> Result<RawAuthPin, OpenError> {
+    pub(crate) fn read(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let mut pin = match self {
             Self::File(path) => from_file(path).map_err(|source| OpenError::PinFile { path: path.clone(), source })?,
             Self::Env(name) => {
@@ -46,8 +45,7 @@ impl PinSource {
         if pin.is_empty() {
             return Err(OpenError::PinEmpty);
         }
-        // Moves the vector, so the bytes stay where they are; RawAuthPin wipes them.
-        Ok(RawAuthPin::new(Box::new(std::mem::take(&mut *pin))))
+        Ok(pin)
     }
 }
 

@@ -19,12 +19,15 @@ pub struct Settings {
     /// Use keys that the token does not keep safely (extractable, not sensitive, fit for more than their kind
     /// needs), as some migrations must. Off by default.
     pub allow_unsafe_keys: bool,
+    /// Refuse TDES DUKPT where it would need the initial key of a device in host memory, which is everywhere but on
+    /// tokens that run it by themselves ([`dukpt::KeyError::HybridForbidden`]). Off by default.
+    pub forbid_hybrid: bool,
 }
 
 impl Settings {
-    /// Settings without an initialisation string, which refuse unsafe keys.
+    /// Settings without an initialisation string, which refuse unsafe keys and allow the hybrid.
     #[must_use]
     pub fn new(module: impl Into<PathBuf>, token: TokenSelector, pin: PinSource) -> Self {
-        Self { module: module.into(), token, pin, init: None, allow_unsafe_keys: false }
+        Self { module: module.into(), token, pin, init: None, allow_unsafe_keys: false, forbid_hybrid: false }
     }
 }

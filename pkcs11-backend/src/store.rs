@@ -1,15 +1,22 @@
 //! The key store of one worker: one session, the handles it found, and the derived keys it must destroy.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+};
 
-use cryptoki::session::Session;
-use cryptoki_sys::{CKA_CLASS, CKA_LABEL, CKO_SECRET_KEY};
+use cryptoki_sys::{
+    CKA_CLASS, CKA_DERIVE, CKA_ENCRYPT, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN,
+};
 use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
 
 use crate::{
     Cryptoperiod, Date, KeyState, Pkcs11Key,
-    direct::{Direct, Object, Value},
+    direct::{Direct, Object, Session, Value},
     failure::Failure,
+    fault::{self, Fault, Remedy, Suspicion},
     key::Held,
     kind,
     token::Open,
@@ -22,10 +29,10 @@ const MOST_UNDESTROYED: usize = 64;
 ///
 /// A key is found once by its `CKA_LABEL`, checked once, and its handle kept for the life of the store.
 pub struct Pkcs11Store {
-    // Before `open`: a session is closed before the module may be finalised.
     session: Session,
     found: RefCell<BTreeMap<KeyId, Arc<Stored>>>,
     undestroyed: RefCell<Vec<Object>>,
+    suspicion: Cell<Option<Suspicion>>,
     open: Arc<Open>,
 }
 
@@ -34,7 +41,7 @@ pub(crate) struct Stored {
     pub(crate) id: KeyId,
     pub(crate) kind: KeyKind,
     pub(crate) object: Object,
-    /// Of a TDES base key: the key that gives the right halves (X9.24-1:2009, A.6).
+    /// Of a TDES base key of the hybrid: the key that gives the right halves (X9.24-1:2009, A.6).
     pub(crate) variant: Option<Object>,
     pub(crate) period: Cryptoperiod,
     pub(crate) retired: bool,
@@ -44,6 +51,14 @@ impl Stored {
     /// Whether the key may be used today.
     fn state(&self) -> KeyState {
         if self.retired { KeyState::Retired } else { self.period.state(Date::today()) }
+    }
+
+    /// The key, if it is a TDES base key that the token derives from by itself.
+    pub(crate) fn tdes_inside(&self) -> Result<Object, Failure> {
+        match (self.kind, self.variant) {
+            (KeyKind::TdesBase, None) => Ok(self.object),
+            _ => Err(Failure::WrongKind),
+        }
     }
 
     /// The key and its variant, if this is a TDES base key.
@@ -86,11 +101,34 @@ impl Stored {
 
 impl Pkcs11Store {
     pub(crate) fn new(session: Session, open: Arc<Open>) -> Self {
-        Self { session, found: RefCell::default(), undestroyed: RefCell::default(), open }
+        let (found, undestroyed, suspicion) = Default::default();
+        Self { session, found, undestroyed, suspicion, open }
     }
 
     pub(crate) fn direct(&self) -> Direct<'_> {
-        self.open.module.calls.on(self.session.handle())
+        self.open.module.calls.on(&self.session, &self.suspicion)
+    }
+
+    /// What went wrong with session or token since this was asked last, whoever was told of it.
+    pub(crate) fn take_suspicion(&self) -> Option<Suspicion> {
+        self.suspicion.take()
+    }
+
+    /// Whether the token still does what it did: it shows a key that was found before.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let known = self.known().first().cloned();
+        let shows = |id| self.look_up(&id).is_ok();
+        self.direct().is_logged_in() == Ok(true) && known.is_none_or(shows)
+    }
+
+    /// A key was derived.
+    pub(crate) fn count_derived(&self) {
+        self.open.derived.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<KeyId>> {
+        // A set of names is whole whenever somebody panicked.
+        self.open.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key named `id`: known already, or looked up.
@@ -98,13 +136,39 @@ impl Pkcs11Store {
         if let Some(stored) = self.found.borrow().get(id) {
             return Ok(Arc::clone(stored));
         }
-        let stored = Arc::new(self.look_up(id)?);
+        let stored = match self.look_up(id) {
+            Err(KeyError::NotFound(missing)) => {
+                self.doubt(id);
+                return Err(KeyError::NotFound(missing));
+            }
+            found => Arc::new(found?),
+        };
         self.found.borrow_mut().insert(id.clone(), Arc::clone(&stored));
+        self.known().insert(id.clone());
         Ok(stored)
+    }
+
+    /// A key that is not found may be one that cannot be seen: nobody is logged in any more, or the token's memory is
+    /// gone. A key that was there before is doubted once.
+    fn doubt(&self, id: &KeyId) {
+        let function = "C_FindObjects";
+        let code = match self.direct().is_logged_in() {
+            Ok(false) => CKR_USER_NOT_LOGGED_IN,
+            Ok(true) if self.known().remove(id) => CKR_OBJECT_HANDLE_INVALID,
+            _ => return,
+        };
+        let suspicion = Suspicion { fault: Fault { function, code }, remedy: Remedy::Reopen };
+        fault::note(&self.suspicion, Some(suspicion));
     }
 
     pub(crate) fn forget(&self, id: &KeyId) {
         self.found.borrow_mut().remove(id);
+    }
+
+    /// The key is deleted, by this store.
+    pub(crate) fn forget_for_good(&self, id: &KeyId) {
+        self.forget(id);
+        self.known().remove(id);
     }
 
     /// Runs an operation of a stored key. If its handle is gone (deleted and imported again, by another process for
@@ -118,7 +182,12 @@ impl Pkcs11Store {
         match operation(&self.direct(), stored) {
             Err(failure) if failure.is_stale_handle() => {
                 self.forget(&stored.id);
-                operation(&self.direct(), &*self.stored(&stored.id)?)
+                let again = operation(&self.direct(), &*self.stored(&stored.id)?);
+                if again.is_ok() {
+                    // The key was another one by now, and that is all.
+                    self.suspicion.take();
+                }
+                again
             }
             done => done,
         }
@@ -144,7 +213,7 @@ impl Pkcs11Store {
         let object = self.only(id, id.as_str())?;
         let kind = self.checked(id, object)?;
         let variant = match kind {
-            KeyKind::TdesBase => {
+            KeyKind::TdesBase if !self.derives_inside(kind, object)? => {
                 let variant = self.only(id, &variant_label(id))?;
                 if self.checked(id, variant)? != kind {
                     return Err(KeyError::NotPermitted);
@@ -157,22 +226,50 @@ impl Pkcs11Store {
         Ok(Stored { id: id.clone(), kind, object, variant, period, retired })
     }
 
+    /// Whether the token derives data keys from this base key by itself: it can, and the key may do that only.
+    pub(crate) fn derives_inside(&self, kind: KeyKind, object: Object) -> Result<bool, Failure> {
+        let direct = self.direct();
+        Ok(self.open.derives_tdes
+            && kind == KeyKind::TdesBase
+            && kind::flag(&direct, object, CKA_DERIVE)? == Some(true)
+            && kind::flag(&direct, object, CKA_ENCRYPT)? != Some(true))
+    }
+
+    /// Whether base keys that are made now are for that.
+    pub(crate) fn makes_inside(&self, kind: KeyKind) -> bool {
+        self.open.derives_tdes && kind == KeyKind::TdesBase
+    }
+
+    /// The settings forbid that an initial key leaves the token.
+    pub(crate) fn forbids_hybrid(&self) -> bool {
+        self.open.forbid_hybrid
+    }
+
     /// The kind of a key that is kept safely.
     fn checked(&self, id: &KeyId, object: Object) -> Result<KeyKind, KeyError> {
         let kind = kind::of(&self.direct(), object)?.ok_or(KeyError::NotPermitted)?;
+        let inside = self.derives_inside(kind, object)?;
         if !self.open.allow_unsafe_keys
-            && let Some(attribute) = kind::problems(&self.direct(), object, kind)?.first()
+            && let Some(attribute) = kind::problems(&self.direct(), object, kind, inside)?.first()
         {
             return Err(KeyError::UnsafeAttribute { id: id.clone(), attribute });
         }
         Ok(kind)
     }
 
-    /// Destroys a derived key. If that fails it is tried again later: no key stays silently.
+    /// Destroys a derived key. If that fails it is tried again later: no key stays silently. What was done with it stays
+    /// done, so nothing is suspected.
     pub(crate) fn destroy(&self, object: Object) {
-        match self.direct().destroy(object) {
-            Err(failure) if !failure.is_stale_handle() => self.undestroyed.borrow_mut().push(object),
-            _ => {}
+        if self.destroyed(object).is_err() {
+            self.undestroyed.borrow_mut().push(object);
+        }
+    }
+
+    /// Destroys, or finds that it is gone.
+    fn destroyed(&self, object: Object) -> Result<(), Failure> {
+        match self.open.module.calls.on(&self.session, &Cell::default()).destroy(object) {
+            Err(failure) if !failure.is_stale_handle() => Err(failure),
+            _ => Ok(()),
         }
     }
 
@@ -182,12 +279,10 @@ impl Pkcs11Store {
     /// The last failure, once there are too many.
     pub(crate) fn destroy_leftovers(&self) -> Result<(), KeyError> {
         let mut last = None;
-        self.undestroyed.borrow_mut().retain(|object| match self.direct().destroy(*object) {
-            Err(failure) if !failure.is_stale_handle() => {
-                last = Some(failure);
-                true
-            }
-            _ => false,
+        self.undestroyed.borrow_mut().retain(|object| {
+            let failed = self.destroyed(*object).err();
+            last = failed.or(last);
+            failed.is_some()
         });
         match last {
             Some(failure) if self.undestroyed.borrow().len() >= MOST_UNDESTROYED => Err(failure.into()),
@@ -219,6 +314,12 @@ impl KeyStore for Pkcs11Store {
             Scheme::Aes => Custody::Token,
             Scheme::Tdes => Custody::Hybrid,
         }
+    }
+}
+
+impl Drop for Pkcs11Store {
+    fn drop(&mut self) {
+        self.open.close(&self.session);
     }
 }
 

@@ -1,21 +1,28 @@
 //! An open token: found, logged in, and kept so.
 
 use std::{
+    cell::Cell,
+    collections::BTreeSet,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
-use cryptoki::{
-    error::{Error, RvError},
-    session::{Session, UserType},
-    slot::Slot,
+use cryptoki::slot::Slot;
+use cryptoki_sys::{
+    CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_EXPIRED, CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE,
+    CKR_PIN_LOCKED, CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID, CKR_USER_ALREADY_LOGGED_IN,
+    CKR_USER_PIN_NOT_INITIALIZED,
 };
-
-use cryptoki_sys::CKR_GENERAL_ERROR;
+use dukpt::KeyId;
 
 use crate::{
-    OpenError, Pkcs11Store, Settings,
+    OpenError, Pkcs11Store, Settings, TokenSelector,
+    direct::Session,
+    dukpt_mechanisms,
     failure::{Failure, device},
     module::{ModuleUse, alone},
 };
@@ -25,14 +32,44 @@ use crate::{
 /// The login belongs to the application: it lasts until the token and its last store are dropped.
 pub struct Token(Arc<Open>);
 
-/// What the token and its stores share. The anchor session is closed before the module is released.
+/// What the token and its stores share. The module is finalised when the last of them is gone: as long as a store is
+/// there, its session is one of this initialisation.
 pub(crate) struct Open {
-    // Closing the last session would log out, so this one stays open. It runs no operation.
-    _anchor: Mutex<Session>,
+    // Closing the last session would log out, so this one stays open. It runs no operation after the opening.
+    anchor: Session,
     pub(crate) module: ModuleUse,
     pub(crate) allow_unsafe_keys: bool,
+    pub(crate) forbid_hybrid: bool,
+    /// The token runs TDES DUKPT by itself, as it has shown.
+    pub(crate) derives_tdes: bool,
+    /// The keys that were found.
+    pub(crate) known: Mutex<BTreeSet<KeyId>>,
+    /// Keys derived so far.
+    pub(crate) derived: AtomicU64,
+    /// A session could not be closed: what was derived in it stays until the module is finalised.
+    left_open: AtomicBool,
     slot: Slot,
     info: TokenInfo,
+}
+
+impl Open {
+    /// Closes a session, at the second try if need be.
+    pub(crate) fn close(&self, session: &Session) {
+        const GONE: [u64; 3] = [CKR_SESSION_HANDLE_INVALID, CKR_SESSION_CLOSED, CKR_CRYPTOKI_NOT_INITIALIZED];
+        let closed = || match self.module.calls.close(session) {
+            Err(Failure::Code { code, .. }) => GONE.contains(&code),
+            _ => true,
+        };
+        if !closed() && !closed() {
+            self.left_open.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.close(&self.anchor);
+    }
 }
 
 /// Which token this is, as it describes itself: for logs, reports and support cases.
@@ -58,6 +95,29 @@ pub struct TokenInfo {
     pub library_version: String,
 }
 
+impl TokenInfo {
+    /// Whether this is the same token, whatever has become of its firmware and its module.
+    pub(crate) fn is_same_token(&self, other: &Self) -> bool {
+        let identity = |info: &Self| [&info.manufacturer, &info.model, &info.serial, &info.label].map(Clone::clone);
+        identity(self) == identity(other)
+    }
+}
+
+impl fmt::Display for TokenInfo {
+    /// As a `pkcs11:` URI that names this token only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |value: &String| Some(value.clone());
+        let selector = TokenSelector {
+            token: named(&self.label),
+            manufacturer: named(&self.manufacturer),
+            model: named(&self.model),
+            serial: named(&self.serial),
+            ..TokenSelector::default()
+        };
+        selector.fmt(f)
+    }
+}
+
 impl Token {
     /// Loads the module, finds the token and logs in. The PIN is read when the token is found, and tried once.
     ///
@@ -69,19 +129,36 @@ impl Token {
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let module = ModuleUse::open(&settings.module, settings.init.as_deref())?;
         let (slot, info) = find(&module, settings)?;
-        let anchor = module.pkcs11.open_ro_session(slot).map_err(device("C_OpenSession"))?;
-        let pin = settings.pin.read(&info.label)?;
-        match alone(|| anchor.login_with_raw(UserType::User, &pin)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-            // Of a login, the other two say as well that this is not the PIN.
-            Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)) => {
-                return Err(OpenError::WrongPin);
+        let anchor = module.calls.open(slot.id(), false)?;
+        let mut open = Open {
+            anchor,
+            module,
+            allow_unsafe_keys: settings.allow_unsafe_keys,
+            forbid_hybrid: settings.forbid_hybrid,
+            derives_tdes: false,
+            known: Mutex::default(),
+            derived: AtomicU64::new(0),
+            left_open: AtomicBool::new(false),
+            slot,
+            info,
+        };
+        let pin = settings.pin.read(&open.info.label)?;
+        let suspicion = Cell::new(None);
+        match alone(|| open.module.calls.on(&open.anchor, &suspicion).login(&pin)) {
+            Ok(()) | Err(Failure::Code { code: CKR_USER_ALREADY_LOGGED_IN, .. }) => {
+                open.derives_tdes = dukpt_mechanisms::work(&open.module.calls, &open.anchor, open.slot.id())?;
+                Ok(Self(Arc::new(open)))
             }
-            Err(Error::Pkcs11(RvError::PinLocked, _)) => return Err(OpenError::PinLocked),
-            Err(error) => return Err(device("C_Login")(error)),
+            // Of a login, the other two say as well that this is not the PIN.
+            Err(Failure::Code { code: CKR_PIN_INCORRECT | CKR_PIN_INVALID | CKR_PIN_LEN_RANGE, .. }) => {
+                Err(OpenError::WrongPin)
+            }
+            Err(Failure::Code { code: CKR_PIN_LOCKED, .. }) => Err(OpenError::PinLocked),
+            Err(Failure::Code { code: CKR_PIN_EXPIRED | CKR_USER_PIN_NOT_INITIALIZED, .. }) => {
+                Err(OpenError::PinToChange)
+            }
+            Err(failure) => Err(failure.into()),
         }
-        let allow_unsafe_keys = settings.allow_unsafe_keys;
-        Ok(Self(Arc::new(Open { _anchor: Mutex::new(anchor), module, allow_unsafe_keys, slot, info })))
     }
 
     /// A store for one worker: one read-only session, which is enough for derived keys.
@@ -89,8 +166,7 @@ impl Token {
     /// # Errors
     /// [`OpenError::Device`]: the token has no session left, or is gone.
     pub fn store(&self) -> Result<Pkcs11Store, OpenError> {
-        let session = self.0.module.pkcs11.open_ro_session(self.0.slot);
-        Ok(Pkcs11Store::new(session.map_err(device("C_OpenSession"))?, Arc::clone(&self.0)))
+        self.session(false)
     }
 
     /// A store for ceremonies: one read-write session, which can make and delete permanent keys.
@@ -98,8 +174,22 @@ impl Token {
     /// # Errors
     /// As [`Token::store`]; a write-protected token has no such session.
     pub fn admin(&self) -> Result<Pkcs11Store, OpenError> {
-        let session = self.0.module.pkcs11.open_rw_session(self.0.slot);
-        Ok(Pkcs11Store::new(session.map_err(device("C_OpenSession"))?, Arc::clone(&self.0)))
+        self.session(true)
+    }
+
+    fn session(&self, writable: bool) -> Result<Pkcs11Store, OpenError> {
+        let session = self.0.module.calls.open(self.0.slot.id(), writable)?;
+        Ok(Pkcs11Store::new(session, Arc::clone(&self.0)))
+    }
+
+    /// The same token, for one more user.
+    pub(crate) fn share(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    /// It has derived this many keys, or has some that cannot be destroyed: initialising again would free memory.
+    pub(crate) fn is_worn(&self, keys: u64) -> bool {
+        self.0.derived.load(Ordering::Relaxed) >= keys || self.0.left_open.load(Ordering::Relaxed)
     }
 
     /// Which token this is.
@@ -113,11 +203,7 @@ impl Token {
     /// # Errors
     /// [`OpenError::Device`].
     pub fn mechanisms(&self) -> Result<Vec<u64>, OpenError> {
-        let listed = self.0.module.calls.mechanisms(self.0.slot.into());
-        listed.map_err(|failure| match failure {
-            Failure::Code { function, code } => OpenError::Device { function, code },
-            _ => OpenError::Device { function: "C_GetMechanismList", code: CKR_GENERAL_ERROR },
-        })
+        Ok(self.0.module.calls.mechanisms(self.0.slot.into())?)
     }
 }
 

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dukpt::{CheckValue, KeyId, KeyImport, KeyMaterial, Lifetime};
+use dukpt::{CheckValue, Key, KeyId, KeyImport, KeyMaterial, Lifetime};
+use p2pe_crypto::Encryption;
 
 use crate::{
-    VectorFile, dukpt_cases,
-    file::{Case, KeyEntry, Test, Verdict},
+    VectorFile, dukpt_cases, example,
+    file::{Case, DeviceEntry, KeyEntry, Test, Verdict},
     key_block_cases, payload_cases, terminal_cases, token_cases, working_cases,
 };
 
@@ -181,8 +182,23 @@ fn provide<S: KeyImport>(store: &mut S, key: &KeyEntry, lifetime: Lifetime) -> R
     }
 }
 
+/// Whether the store derives the data keys of this TDES device by itself.
+fn derives_inside<S: KeyImport>(store: &S, device: &DeviceEntry) -> bool {
+    let Ok((_, device)) = example::population(device) else { return false };
+    let Encryption::Tdes(variant, cipher) = device.profile.encryption() else { return false };
+    store.key(&device.base_key).is_ok_and(|key| key.derives_tdes_inside(variant, cipher))
+}
+
 fn custody<S: KeyImport>(store: &S, case: &Case) -> String {
     use dukpt::{Custody, Scheme};
+    let device = match case {
+        Case::Payload(case) => case.device.as_ref(),
+        Case::Track(case) => case.device.as_ref(),
+        _ => None,
+    };
+    if device.is_some_and(|device| derives_inside(store, device)) {
+        return Custody::Token.to_string();
+    }
     let scheme = match case {
         Case::TdesInitialKey(_)
         | Case::TdesDataKey(_)

@@ -85,7 +85,7 @@ fn decrypt<S: KeyStore>(
                 Some(field) => Attempt::Differs(format!("the card's {field} differs")),
             },
         },
-        Err(Error::Payload(error)) => Attempt::error(error.code()),
+        Err(Error::Key(error)) => error.into(),
         Err(error) => Attempt::error(error.code()),
     }
 }

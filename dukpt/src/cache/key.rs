@@ -218,6 +218,14 @@ impl<S: KeyStore> Key for CachedKey<'_, '_, S> {
         Ok(tdes::DataKeys::derive(&transactions, variant)?)
     }
 
+    fn derives_tdes_inside(&self, variant: tdes::Variant, cipher: tdes::Cipher) -> bool {
+        self.inner().derives_tdes_inside(variant, cipher)
+    }
+
+    fn tdes_key_inside(&self, ksn: &tdes::Ksn, variant: tdes::Variant) -> Result<Self, KeyError> {
+        self.inner().tdes_key_inside(ksn, variant).map(|key| self.with(Held::Working(key)))
+    }
+
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
         self.inner().decrypt_cbc(iv, data)
     }

@@ -1,13 +1,17 @@
 //! What the tests share: a token's settings, test keys, and a second program that looks over the store's shoulder.
 
+use std::{ffi::OsString, fs};
+
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     object::{Attribute, ObjectClass},
     session::Session,
 };
 use dukpt::{
-    CheckMethod, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat, MemoryStore,
+    CheckMethod, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat,
+    MemoryStore,
     aes::{self, KeyType, Usage, WorkingKeyType},
+    tdes,
 };
 use pkcs11_backend::{PinSource, Pkcs11Store, Settings, Token, TokenSelector};
 use throwaway_token::ThrowawayToken;
@@ -56,6 +60,23 @@ pub(crate) fn settings(token: &ThrowawayToken) -> Settings {
     Settings::new(token.module(), TokenSelector::label(token.label()), PinSource::File(token.pin_file()))
 }
 
+/// The environment in which the faulty module stands before SoftHSM.
+pub(crate) fn fault_environment(token: &ThrowawayToken) -> Vec<(&'static str, OsString)> {
+    vec![(fault_module::BEHIND, token.module().into()), (fault_module::SCRIPT, token.dir().join("plan").into())]
+}
+
+/// Settings that go through the faulty module.
+pub(crate) fn faulty_settings(token: &ThrowawayToken) -> Settings {
+    Settings { module: fault_module::path().unwrap(), ..settings(token) }
+}
+
+/// From now on the faulty module does this.
+pub(crate) fn plan(token: &ThrowawayToken, faults: &str) {
+    // A new file in its place: no call reads half a script.
+    fs::write(token.dir().join("plan.new"), faults).unwrap();
+    fs::rename(token.dir().join("plan.new"), token.dir().join("plan")).unwrap();
+}
+
 pub(crate) fn open(token: &ThrowawayToken) -> Token {
     Token::open(&settings(token)).unwrap()
 }
@@ -75,6 +96,33 @@ pub(crate) fn aes_ksn(counter: u32) -> aes::Ksn {
     let mut ksn = [0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0, 0, 0, 0];
     ksn[8..].copy_from_slice(&counter.to_be_bytes());
     aes::Ksn::try_from(&ksn[..]).unwrap()
+}
+
+/// An operation of some kind and key, different for each number, and its result.
+pub(crate) fn mixed<S: KeyStore>(store: &S, number: u32) -> Result<Vec<u8>, KeyError> {
+    let (name, base, _) = AES_KEYS[number as usize / 4 % 3];
+    match number % 4 {
+        0 | 1 => {
+            let mut data = vec![0x77; 48];
+            let counter = (number * 7919) % 0xF000 + 1;
+            let key =
+                aes::DataKey::derive(&store.key(&id(name))?, &aes_ksn(counter), suite(base, aes::KeyType::Aes128))?;
+            key.decrypt_cbc(&[1; 16], &mut data)?;
+            Ok(data)
+        }
+        2 => Ok(store.key(&id("hmac"))?.hmac_sha256(&number.to_be_bytes())?.to_vec()),
+        _ => {
+            let mut ksn = hex("FFFF9876543210E00001");
+            ksn[4..6].copy_from_slice(&u16::try_from(number % 0xFFFF).unwrap().to_be_bytes());
+            let initial = store.key(&id("tdes"))?.tdes_initial_key(&tdes::Ksn::try_from(&ksn[..]).unwrap())?;
+            Ok(initial.expose().to_vec())
+        }
+    }
+}
+
+/// What [`mixed`] must come to, by software.
+pub(crate) fn expected(number: u32) -> Vec<u8> {
+    mixed(&memory(), number).unwrap()
 }
 
 /// Another user of the same module in this process. A token must be open, so that it is initialised and logged in.

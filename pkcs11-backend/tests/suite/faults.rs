@@ -1,45 +1,19 @@
-//! A token that fails: through a module that does so on demand (`tests/faulty_module`).
-
-use std::{env, ffi::OsString, fs, path::PathBuf, process::Command};
+//! A token that fails: through a module that does so on demand (`fault-module`).
 
 use crate::common::{
-    AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, filled, hex, id, material, memory, open, other_session, session_keys,
-    settings, suite,
+    AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, fault_environment, faulty_settings, filled, hex, id, material, memory, open,
+    other_session, plan, session_keys, suite,
 };
 use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
 use pkcs11_backend::{Cryptoperiod, OpenError, Pkcs11Store, Settings, Token};
 use throwaway_token::{Error, ThrowawayToken, isolated_with};
 
-/// The faulty module. `cargo test` builds it with the other examples, `cargo test --all-targets` does not: so the
-/// parent of each test, which is not told what the module stands before, has cargo see to it.
-fn faulty_module() -> PathBuf {
-    let tests = env::current_exe().unwrap();
-    let target = tests.ancestors().nth(3).unwrap();
-    if env::var_os("FAULTY_BEHIND").is_none() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "faulty_module", "--target-dir"]).arg(target);
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(build.status().unwrap().success(), "the faulty module cannot be built");
-    }
-    target.join("debug/examples/libfaulty_module.so")
-}
-
-pub(crate) fn plan(token: &ThrowawayToken, faults: &str) {
-    fs::write(token.dir().join("plan"), faults).unwrap();
-}
-
 /// Runs the body with the test keys in the token and settings that go through the faulty module.
 pub(crate) fn faulty(name: &str, body: impl FnOnce(&ThrowawayToken, &Settings)) -> Result<(), Error> {
-    let environment = |token: &ThrowawayToken| -> Vec<(&'static str, OsString)> {
-        vec![("FAULTY_BEHIND", token.module().into()), ("FAULTY_PLAN", token.dir().join("plan").into())]
-    };
-    let module = faulty_module();
-    isolated_with(name, environment, |token| {
+    isolated_with(name, fault_environment, |token| {
         drop(filled(&open(token), Lifetime::Permanent));
-        let mut settings = settings(token);
-        settings.module = module;
         plan(token, "");
-        body(token, &settings);
+        body(token, &faulty_settings(token));
     })
 }
 
@@ -85,9 +59,9 @@ fn each_code_becomes_the_error_that_says_what_to_do() -> Result<(), Error> {
             ("C_DeriveKey 80000001", &aes, device("C_DeriveKey", 0x8000_0001)),
             ("C_DecryptInit 70", &aes, KeyError::Unsupported("CKM_AES_CBC")),
             ("C_DecryptInit b3", &aes, device("C_DecryptInit", 0xB3)),
-            ("C_Decrypt 5", &aes, device("C_Decrypt", 5)),
+            ("C_Decrypt lost:5", &aes, device("C_Decrypt", 5)),
             ("C_EncryptInit 70", &initial, KeyError::Unsupported("CKM_DES3_ECB")),
-            ("C_Encrypt 0", &initial, KeyError::Device { function: "C_Encrypt", code: 5 }),
+            ("C_Encrypt cut", &initial, KeyError::Device { function: "C_Encrypt", code: 5 }),
             ("C_SignInit 70", &hmac, KeyError::Unsupported("CKM_SHA256_HMAC")),
             ("C_SignInit 68", &hmac, KeyError::NotPermitted),
             // A handle that stays stale is looked up once, not for ever.
@@ -117,7 +91,7 @@ fn each_code_becomes_the_error_that_says_what_to_do() -> Result<(), Error> {
 fn a_token_that_wants_more_room() -> Result<(), Error> {
     faulty("faults::a_token_that_wants_more_room", |throwaway, settings| {
         let store = Token::open(settings).unwrap().store().unwrap();
-        plan(throwaway, "C_Decrypt 150");
+        plan(throwaway, "C_Decrypt room");
         for counter in 1..4 {
             assert_eq!(decrypt(&store, counter), Ok(decrypted_in_software(counter)));
         }
@@ -155,7 +129,7 @@ fn imports_that_fail_half_way() -> Result<(), Error> {
         let mut store = Token::open(settings).unwrap().admin().unwrap();
         let before = store.list().unwrap().len();
         // The variant cannot be made: the base key goes again.
-        plan(throwaway, "C_CreateObject 31");
+        plan(throwaway, "C_CreateObject 31 label=.variant");
         let failed = store.import(&id("half"), &material("tdes-base", TDES_KEY), Lifetime::Permanent);
         assert_eq!(failed, Err(device("C_CreateObject", 0x31)));
         plan(throwaway, "");
@@ -165,7 +139,7 @@ fn imports_that_fail_half_way() -> Result<(), Error> {
         // A token that does not know CKA_COPYABLE gets the key without. This one knows it, so what it made is not safe,
         // and goes again: one failed call must not cost a key its protection.
         let before = store.list().unwrap().len();
-        plan(throwaway, "C_CreateObject 12");
+        plan(throwaway, "C_CreateObject 12 with=171");
         let refused = store.import(&id("simple"), &material("hmac", HMAC_KEY), Lifetime::Permanent);
         let attribute = "CKA_COPYABLE=true";
         assert_eq!(refused, Err(KeyError::UnsafeAttribute { id: id("simple"), attribute }));
@@ -184,7 +158,7 @@ fn check_values_of_a_token_that_derives_nothing_readable() -> Result<(), Error> 
             assert_eq!(store.check_value(&id(name)).unwrap().to_string(), computed);
         }
         // ... and other tokens do not.
-        plan(throwaway, "C_DeriveKey 13\nC_GetAttributeValue 12");
+        plan(throwaway, "C_DeriveKey 13\nC_GetAttributeValue 12 with=90");
         let refused = store.check_value(&id("aes-128"));
         assert!(matches!(refused, Err(KeyError::Unsupported(_))), "{refused:?}");
         let listed = store.list().unwrap();
@@ -204,8 +178,11 @@ fn logins() -> Result<(), Error> {
         for wrong in ["C_Login a0", "C_Login a1", "C_Login a2"] {
             assert!(matches!(refused(wrong), OpenError::WrongPin), "{wrong}");
         }
+        for unset in ["C_Login a3", "C_Login 102"] {
+            assert!(matches!(refused(unset), OpenError::PinToChange), "{unset}");
+        }
         // Every code comes through as it is: those that cryptoki names, those it does not, and vendors' own.
-        for code in [0x6, 0x30, 0xA3, 0xE0, 0x102, 0x200, 0x8000_0042] {
+        for code in [0x6, 0x30, 0xA5, 0xE0, 0x103, 0x200, 0x8000_0042] {
             let error = refused(&format!("C_Login {code:x}"));
             assert!(matches!(error, OpenError::Device { function: "C_Login", code: is } if is == code), "{error}");
             let error = refused(&format!("C_OpenSession {code:x}"));

@@ -1,8 +1,8 @@
 //! Key block protection keys in a token, keys made in it, and sets of keys.
 
 use crate::{
-    common::{filled, hex, id, material, open},
-    faults::{faulty, plan},
+    common::{filled, hex, id, material, open, plan},
+    faults::faulty,
 };
 use dukpt::{
     CheckMethod, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MemoryStore,
