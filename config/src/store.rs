@@ -156,6 +156,10 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.tdes_initial_keys(ksns))
     }
 
+    fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
+        either!(Self, self, key => key.tdes_taken_for(taken, ksn))
+    }
+
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
         either!(Self, self, key => key.decrypt_cbc(iv, data))
     }

@@ -110,6 +110,11 @@ impl Key for MemoryKey<'_> {
         Ok(tdes::InitialKey::derive_many(base_key.try_into().map_err(|_| KeyError::BadLength)?, ksns))
     }
 
+    fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
+        let base_key = self.stored(KeyKind::TdesBase)?;
+        Ok(tdes::TrialKeys::of_base(base_key.try_into().map_err(|_| KeyError::BadLength)?, taken, ksn)?)
+    }
+
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
         self.derived(aes::Purpose::Decrypt)?.decrypt_cbc(iv, data)
     }

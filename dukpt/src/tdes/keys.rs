@@ -30,6 +30,10 @@ impl InitialKey {
         self.0.expose()
     }
 
+    pub(super) fn copied(bytes: &[u8; 16]) -> Self {
+        Self(Secret::filled(|key| *key = *bytes))
+    }
+
     /// As [`InitialKey::derive`] for many devices, in lanes.
     pub(crate) fn derive_many(base_key: &[u8; 16], ksns: &[Ksn]) -> Vec<Self> {
         let variant = xor(base_key, &VARIANT_C0);
