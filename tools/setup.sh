@@ -12,13 +12,17 @@ find_module() { # prints the first of these PKCS#11 modules that is there
     return 1
 }
 
-# The Debian packages that are missing for: build, git, softhsm, pkcs11-tests, python, valgrind, venv.
+# The Debian packages that are missing for: build, git, openssl, softhsm, pkcs11-tests, python, valgrind, venv.
 missing_packages() {
     local want
     for want in "$@"; do
         case $want in
         build) command -v cc >/dev/null || echo gcc libc6-dev ;;
         git) command -v git >/dev/null || echo git ;;
+        openssl)
+            command -v pkg-config >/dev/null || echo pkg-config
+            pkg-config --exists openssl 2>/dev/null || echo libssl-dev
+            ;;
         softhsm)
             [ -n "${P2PE_SOFTHSM_MODULE:-}" ] || find_module libsofthsm2.so >/dev/null || echo softhsm2
             command -v softhsm2-util >/dev/null || echo softhsm2

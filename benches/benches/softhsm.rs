@@ -3,7 +3,6 @@
 
 use std::{fs, hint::black_box, process::ExitCode};
 
-use criterion::Criterion;
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     mechanism::{Mechanism, ekdf::AesCbcDeriveParams},
@@ -12,7 +11,7 @@ use cryptoki::{
     types::AuthPin,
 };
 use dukpt::{Key, KeyStore, Ksn, Lifetime, aes};
-use p2pe_benches::{AES, AES_16_BITS, Bench, TDES, merchant, token_key};
+use p2pe_benches::{AES, AES_16_BITS, Bench, Row, Rows, TDES, merchant, token_key};
 use p2pe_crypto::Tokenizer;
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Process, ThrowawayToken, reexec_with_token};
@@ -22,13 +21,11 @@ fn main() -> Result<ExitCode, throwaway_token::Error> {
         Process::Inside(token) => token,
         Process::Outside(code) => return Ok(code),
     };
-    let mut criterion = Criterion::default().configure_from_args();
-    run(&mut criterion, &token);
-    criterion.final_summary();
+    run(&mut Rows::from_args(), &token);
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(criterion: &mut Criterion, throwaway: &ThrowawayToken) {
+fn run(rows: &mut Rows, throwaway: &ThrowawayToken) {
     let pin = PinSource::File(throwaway.pin_file());
     let settings = Settings::new(throwaway.module(), TokenSelector::label(throwaway.label()), pin);
     let token = Token::open(&settings).expect("the token opens");
@@ -36,38 +33,37 @@ fn run(criterion: &mut Criterion, throwaway: &ThrowawayToken) {
     let mut store = token.admin().expect("a session");
     bench.import(&mut store, Lifetime::Permanent);
     let plain = Plain::open(throwaway);
+    let row = |work: &str| Row { name: format!("softhsm {work}, cryptoki"), target: None, limit: "token" };
 
-    for (name, id) in [("aes", AES), ("aes 16 bits", AES_16_BITS)] {
+    for (work, id) in [("payload aes 1 bit", AES), ("payload aes 16 bits", AES_16_BITS)] {
         let (payload, decryptor) = (bench.payload(id), bench.decryptor(id, &store));
-        let mut group = criterion.benchmark_group(format!("softhsm decrypt {name}"));
-        group.bench_function("library", |b| b.iter(|| decryptor.decrypt(black_box(payload)).expect("a card")));
         let Ksn::Aes(ksn) = payload.ksn() else { continue };
         let ciphertext = payload.encrypted().into_iter().next().expect("a track").ciphertext;
         let bdk = plain.aes_key(bench.example(id).key.expose());
-        group.bench_function("yardstick", |b| b.iter(|| plain.aes(black_box(bdk), ksn, ciphertext)));
-        group.finish();
+        rows.measure(
+            &row(work),
+            (1, || decryptor.decrypt(black_box(payload)).expect("a card")),
+            (1, || plain.aes(black_box(bdk), ksn, ciphertext)),
+        );
     }
 
-    let mut group = criterion.benchmark_group("softhsm initial key tdes");
     let id = &bench.example(TDES).device.base_key;
     let Ksn::Tdes(ksn) = bench.payload(TDES).ksn() else { return };
-    group.bench_function("library", |b| {
-        b.iter(|| store.key(id).and_then(|key| key.tdes_initial_key(black_box(ksn))).expect("an initial key"))
-    });
     let keys = [plain.find(id.as_str()), plain.find(&format!("{id}.variant"))];
-    group.bench_function("yardstick", |b| {
-        b.iter(|| keys.map(|key| plain.des3(black_box(key), &ksn.initial_key_block())))
-    });
-    group.finish();
+    rows.measure(
+        &row("initial key tdes"),
+        (1, || store.key(id).and_then(|key| key.tdes_initial_key(black_box(ksn))).expect("an initial key")),
+        (1, || keys.map(|key| plain.des3(black_box(key), &ksn.initial_key_block()))),
+    );
 
-    let mut group = criterion.benchmark_group("softhsm token");
     let card = bench.decryptor(TDES, &store).decrypt(bench.payload(TDES)).expect("a card");
-    let tokenizer = Tokenizer::new(&store, token_key());
-    let merchant = merchant();
-    group.bench_function("library", |b| b.iter(|| tokenizer.token(&merchant, black_box(card.pan())).expect("a token")));
+    let (tokenizer, merchant) = (Tokenizer::new(&store, token_key()), merchant());
     let key = plain.find(token_key().as_str());
-    group.bench_function("yardstick", |b| b.iter(|| plain.hmac(black_box(key))));
-    group.finish();
+    rows.measure(
+        &row("merchant token"),
+        (1, || tokenizer.token(&merchant, black_box(card.pan())).expect("a token")),
+        (1, || plain.hmac(black_box(key))),
+    );
 }
 
 /// The same token over `cryptoki`, as its documentation shows.

@@ -1,7 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-use dukpt::{KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime};
+mod row;
+
+pub use row::{Row, Rows};
+
+use bitsliced_des::{
+    TdesEde2,
+    cipher::{BlockCipherEncrypt, KeyInit},
+};
+use dukpt::{Key, KeyId, KeyImport, KeyMaterial, KeyStore, Ksn, Lifetime, MemoryStore, tdes};
 use p2pe_crypto::{Decryptor, Devices, MerchantId, Payload};
 use p2pe_vectors::{Example, VectorFile};
 
@@ -48,6 +56,34 @@ impl Bench {
         &self.example(id).payload
     }
 
+    /// The track of [`TDES_10_BITS`] as that many devices send it, each under a KSN of its own with the same counter.
+    ///
+    /// # Panics
+    /// For more than 65,536.
+    #[must_use]
+    pub fn population(&self, size: usize) -> Vec<Payload> {
+        let mut store = MemoryStore::new();
+        self.import(&mut store, Lifetime::Session);
+        let example = self.example(TDES_10_BITS);
+        let base_key = store.key(&example.device.base_key).expect("the base key");
+        let data_key = |ksn: &Ksn| {
+            let Ksn::Tdes(ksn) = ksn else { unreachable!("the vector is one of TDES DUKPT") };
+            let initial_key = base_key.tdes_initial_key(ksn).expect("an initial key");
+            tdes::DataKey::derive(&initial_key, ksn, tdes::Variant::DataRequest).expect("a data key")
+        };
+        let Payload::Tracks(one) = &example.payload else { unreachable!("the vector is a raw track") };
+        let mut clear = one.ciphertexts().next().expect("a track").to_vec();
+        let key = data_key(example.payload.ksn());
+        key.decrypt_cbc(tdes::Cipher::Tdes, &[0; 16], &mut clear).expect("whole blocks");
+        let payload = |device: usize| {
+            let mut ksn = example.payload.ksn().as_bytes().to_vec();
+            ksn[5..7].copy_from_slice(&u16::try_from(device).expect("at most 65,536").to_be_bytes());
+            let key = data_key(&Ksn::of_transaction(&ksn).expect("a KSN"));
+            Payload::from_tracks(&ksn, &[&encrypt_cbc(key.expose(), &clear)]).expect("a payload")
+        };
+        (0..size).map(payload).collect()
+    }
+
     /// Imports the base keys of all examples and an HMAC key for tokens.
     ///
     /// # Panics
@@ -70,6 +106,19 @@ impl Bench {
         devices.insert(example.prefix, example.device.clone());
         Decryptor::new(store, devices)
     }
+}
+
+/// A device's side of TDES-CBC.
+fn encrypt_cbc(key: &[u8; 16], clear: &[u8]) -> Vec<u8> {
+    let cipher = TdesEde2::new(key.into());
+    let mut data = clear.to_vec();
+    let mut before = [0; 8];
+    for block in data.as_chunks_mut().0 {
+        (0..8).for_each(|i| block[i] ^= before[i]);
+        cipher.encrypt_block((&mut *block).into());
+        before = *block;
+    }
+    data
 }
 
 /// The name of the HMAC key.

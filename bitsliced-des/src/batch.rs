@@ -151,34 +151,76 @@ impl Job for Cbc<'_, '_> {
     }
 }
 
-/// The first blocks of all messages, then the second ones, and so on.
+/// Blocks of a message that are moved at a time: a message is looked up and its cache line fetched once for them.
+const STEP: usize = 8;
+
+/// `f` of each number below `n`, at most [`STEP`], in runs of constant length, which compilers make moves of whole vectors.
+#[inline(always)]
+fn each(n: usize, mut f: impl FnMut(usize)) {
+    let mut at = 0;
+    macro_rules! run {
+        ($($length:literal)*) => {$(
+            if n - at >= $length {
+                (0..$length).for_each(|i| f(at + i));
+                at += $length;
+            }
+        )*};
+    }
+    run!(8 4 2 1);
+    let _ = at;
+}
+
+/// A few messages, as many as a word has elements, and from each as many blocks as there are planes: the first words of
+/// `tile` are the messages, one after the other; word `row` of `planes[i]` has block i of each.
+#[inline(always)]
+fn exchange<W: Word>(tile: &mut Planes<W>, planes: &mut [Planes<W>; STEP], row: usize, out: bool) {
+    let elements = W::LANES / 64;
+    let place = |i: usize| i % elements * (STEP / elements) + i / elements;
+    let mut words = [W::ZERO; STEP];
+    for i in 0..STEP {
+        words[i] = if out { planes[i].words()[row] } else { tile.words()[place(i)] };
+    }
+    W::turn(&mut words);
+    for i in 0..STEP {
+        if out {
+            tile.words()[place(i)] = words[i];
+        } else {
+            planes[i].words()[row] = words[i];
+        }
+    }
+}
+
+/// The last blocks of all messages, then those before, so that what is added to a block is still ciphertext.
 #[inline(always)]
 fn message_a_lane<W: Word>(group: &mut [Message<'_>], longest: usize) {
     let n = group.len();
     let left = Planes::<W>::load_each(n, |i| *left(group[i].key)).schedule();
     let right = Planes::<W>::load_each(n, |i| *right(group[i].key)).schedule();
-    let mut before = Planes::<W>::load_each(n, |i| group[i].iv);
-    const STEP: usize = 8;
-    // Eight blocks of each message at a time, so that a message is looked up and its cache line fetched once for the eight.
-    let mut eight = [const { Planes::<W>::ZERO }; STEP];
-    for at in (0..longest).step_by(STEP) {
-        let left_over = (longest - at).min(STEP);
-        for (i, m) in group.iter().enumerate() {
-            for (p, block) in eight.iter_mut().zip(m.data.get(at..).unwrap_or_default()) {
-                p.put(i, *block);
+    let mut planes = [const { Planes::<W>::ZERO }; STEP];
+    let mut tile = Planes::<W>::ZERO;
+    for begin in (0..longest).step_by(STEP).rev() {
+        for (row, messages) in group.chunks(W::LANES / 64).enumerate() {
+            for (i, m) in messages.iter().enumerate() {
+                let blocks = m.data.get(begin..).unwrap_or_default();
+                each(blocks.len().min(STEP), |j| tile.put(STEP * i + j, blocks[j]));
             }
+            exchange(&mut tile, &mut planes, row, false);
         }
-        for p in &mut eight[..left_over] {
+        for p in planes.iter_mut().take(longest - begin) {
             p.transpose();
-            let cipher = p.clone();
             p.tdes_decrypt(&left, &right);
-            p.xor(&before);
-            before = cipher;
             p.transpose();
         }
-        for (i, m) in group.iter_mut().enumerate() {
-            for (p, block) in eight.iter().zip(m.data.get_mut(at..).unwrap_or_default()) {
-                *block = p.get(i);
+        for (row, messages) in group.chunks_mut(W::LANES / 64).enumerate() {
+            exchange(&mut tile, &mut planes, row, true);
+            for (i, m) in messages.iter_mut().enumerate() {
+                let Some((done, blocks)) = m.data.split_at_mut_checked(begin) else { continue };
+                let mut before = *done.last().unwrap_or(&m.iv);
+                each(blocks.len().min(STEP), |j| {
+                    let cipher = blocks[j];
+                    blocks[j] = xor(tile.get(STEP * i + j), before);
+                    before = cipher;
+                });
             }
         }
     }

@@ -208,12 +208,11 @@ impl<W: Word> Planes<W> {
     /// Adds the same block, a public constant (it is branched on), in every lane that `mask` names.
     #[inline(always)]
     pub fn xor_block(&mut self, block: &[u8; 8], mask: W) {
-        let x = u64::from_le_bytes(*block);
-        for i in 0..64 {
-            // The block is a public constant.
-            if x >> i & 1 == 1 {
-                self.0[i] = self.0[i].xor(mask);
-            }
+        let mut left = u64::from_le_bytes(*block);
+        while left != 0 {
+            let plane = &mut self.0[left.trailing_zeros() as usize];
+            *plane = plane.xor(mask);
+            left &= left - 1;
         }
     }
 
@@ -225,6 +224,14 @@ impl<W: Word> Planes<W> {
             x |= (self.0[i].low() & 1) << i;
         }
         x.to_le_bytes()
+    }
+
+    /// Becomes the sum of two.
+    #[inline(always)]
+    pub(crate) fn set_sum(&mut self, a: &Self, b: &Self) {
+        for i in 0..64 {
+            self.0[i] = a.0[i].xor(b.0[i]);
+        }
     }
 
     /// Takes the lanes of `other` that `mask` names.
@@ -265,7 +272,9 @@ impl<W: Word> Planes<W> {
     #[inline(always)]
     #[must_use]
     pub fn schedule(&self) -> Schedule<W> {
-        Schedule::new(|i| self.0[i])
+        let mut schedule = Schedule::ZERO;
+        schedule.set(&self.0);
+        schedule
     }
 
     /// DES of each lane under its key, several in a row; `true` decrypts.

@@ -35,6 +35,8 @@ mod select;
 mod single;
 mod transpose;
 mod truth;
+#[cfg(target_arch = "x86_64")]
+mod turn;
 mod word;
 #[cfg(target_arch = "x86_64")]
 mod x86;

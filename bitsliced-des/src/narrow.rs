@@ -13,7 +13,18 @@ use core::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use crate::rounds::{IP, P, PC1, PC2, ROTATIONS, plane};
+use crate::rounds::{P, PC1, PC2, ROTATIONS, initial, plane};
+
+/// The plane of each bit of L‖R.
+const IP: [usize; 64] = {
+    let mut ip = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        ip[i] = initial(i / 8 % 4, i % 8) + i / 32;
+        i += 1;
+    }
+    ip
+};
 
 cpufeatures::new!(has_vbmi, "avx512f", "avx512bw", "avx512vbmi");
 

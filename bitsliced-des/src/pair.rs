@@ -61,6 +61,12 @@ impl Word for Pair {
         self.0 != [0; 2]
     }
     #[inline(always)]
+    fn turn(words: &mut [Self; 8]) {
+        for [a, b] in words.as_chunks_mut().0 {
+            core::mem::swap(&mut a.0[1], &mut b.0[0]);
+        }
+    }
+    #[inline(always)]
     fn wipe(words: &mut [Self]) {
         zeroize::Zeroize::zeroize(words);
     }

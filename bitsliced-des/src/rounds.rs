@@ -1,5 +1,4 @@
 //! The sixteen rounds (FIPS 46-3) on words: the permutations are names of words and cost nothing, the S-boxes are circuits.
-#![expect(clippy::cast_possible_truncation, reason = "numbers of bits are at most 64, in constants")]
 
 use crate::circuits::{gates, lut, mux};
 use crate::word::{Gates, Word};
@@ -42,18 +41,22 @@ pub(crate) const P_INVERSE: [usize; 32] = {
     inverse
 };
 
-/// The initial permutation: bit i (from 0) of L‖R is plane `IP[i]` of the block.
-pub(crate) const IP: [usize; 64] = {
-    let mut ip = [0; 64];
+/// The initial permutation: bit `8 * row + column` of L is plane `initial(row, column)`, and of R the plane after it. The rows
+/// are 58, 50, … 2; 60 …; 62 …; 64 …, and of R 57, 49, … 1; 59 …; 61 …; 63 ….
+#[inline(always)]
+pub(crate) const fn initial(row: usize, column: usize) -> usize {
+    8 * (7 - column) + 6 - 2 * row
+}
+
+/// The planes of C and D: permuted choice 1.
+const KEY_PLANES: [usize; 56] = {
+    let mut planes = [0; 56];
     let mut i = 0;
-    while i < 64 {
-        // Rows of eight: 58, 50, … 2; 60 …; 62 …; 64 …; 57 …; 59 …; 61 …; 63 ….
-        let row = i / 8;
-        let last = if row < 4 { 2 + 2 * row } else { 1 + 2 * (row - 4) };
-        ip[i] = plane((last + 8 * (7 - i % 8)) as u8);
+    while i < 56 {
+        planes[i] = plane(PC1[i]);
         i += 1;
     }
-    ip
+    planes
 };
 
 /// The key registers C and D of each lane after PC-1, each written twice in a row: rotated by s they start at word s.
@@ -64,18 +67,19 @@ pub struct Schedule<W: Word> {
 }
 
 impl<W: Word> Schedule<W> {
+    /// All keys zero.
+    pub(crate) const ZERO: Self = Self { c: [W::ZERO; 56], d: [W::ZERO; 56] };
+
     /// From the 64 planes of the keys; parity bits are not looked at.
     #[inline(always)]
-    pub(crate) fn new(key: impl Fn(usize) -> W) -> Self {
-        let mut s = Self { c: [W::ZERO; 56], d: [W::ZERO; 56] };
+    pub(crate) fn set(&mut self, key: &[W; 64]) {
         for i in 0..28 {
-            let (c, d) = (key(plane(PC1[i])), key(plane(PC1[28 + i])));
-            s.c[i] = c;
-            s.c[i + 28] = c;
-            s.d[i] = d;
-            s.d[i + 28] = d;
+            let (c, d) = (key[KEY_PLANES[i]], key[KEY_PLANES[28 + i]]);
+            self.c[i] = c;
+            self.c[i + 28] = c;
+            self.d[i] = d;
+            self.d[i + 28] = d;
         }
-        s
     }
 }
 
@@ -160,18 +164,22 @@ pub(crate) fn rounds<W: Word>(l: &mut [W; 32], r: &mut [W; 32], schedule: &Sched
 #[inline(always)]
 pub(crate) fn chain<W: Word>(planes: &mut [W; 64], passes: &[(&Schedule<W>, bool)]) {
     let (mut a, mut b) = ([W::ZERO; 32], [W::ZERO; 32]);
-    for i in 0..32 {
-        a[i] = planes[IP[i]];
-        b[i] = planes[IP[32 + i]];
+    for row in 0..4 {
+        for column in 0..8 {
+            a[8 * row + column] = planes[initial(row, column)];
+            b[8 * row + column] = planes[initial(row, column) + 1];
+        }
     }
     let (mut l, mut r) = (&mut a, &mut b);
     for (schedule, decrypt) in passes {
         W::rounds(l, r, schedule, *decrypt);
         core::mem::swap(&mut l, &mut r);
     }
-    for i in 0..32 {
-        planes[IP[i]] = l[i];
-        planes[IP[32 + i]] = r[i];
+    for row in 0..4 {
+        for column in 0..8 {
+            planes[initial(row, column)] = l[8 * row + column];
+            planes[initial(row, column) + 1] = r[8 * row + column];
+        }
     }
     W::wipe(l);
     W::wipe(r);

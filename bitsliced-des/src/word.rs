@@ -88,6 +88,8 @@ pub trait Word: Copy + Send + Sync + sealed::Sealed + 'static {
         (low.xor(t.shl::<N>()), high.xor(t))
     }
 
+    /// In each square of words, as many as a word has elements: element j of word i and element i of word j change places.
+    fn turn(words: &mut [Self; 8]);
     /// Zeros that no compiler leaves out.
     fn wipe(words: &mut [Self]);
     /// The 64×64 bit transpose in each element.
@@ -148,6 +150,8 @@ impl Word for u64 {
     fn any(self) -> bool {
         self != 0
     }
+    #[inline(always)]
+    fn turn(_: &mut [Self; 8]) {}
     #[inline(always)]
     fn wipe(words: &mut [Self]) {
         words.zeroize();

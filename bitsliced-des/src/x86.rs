@@ -60,7 +60,8 @@ fn run_avx512<J: Job>(job: J) -> J::Output {
 
 macro_rules! word {
     ($doc:literal, $name:ident, $vector:ty, $elements:literal, $features:literal, $gates:expr,
-     $and:ident, $or:ident, $xor:ident, $andnot:ident, $shl:ident, $shr:ident, $splat:expr $(, $ternary:ident)?) => {
+     $and:ident, $or:ident, $xor:ident, $andnot:ident, $shl:ident, $shr:ident, $splat:expr, $turn:ident
+     $(, $ternary:ident)?) => {
         #[doc = $doc]
         #[derive(Clone, Copy)]
         #[repr(transparent)]
@@ -152,6 +153,13 @@ macro_rules! word {
                 x != [0; $elements]
             }
             #[inline(always)]
+            fn turn(words: &mut [Self; 8]) {
+                for square in words.as_chunks_mut::<$elements>().0 {
+                    // SAFETY: the feature is there, and a word is nothing but its vector.
+                    unsafe { crate::turn::$turn(&mut *square.as_mut_ptr().cast()) }
+                }
+            }
+            #[inline(always)]
             fn wipe(words: &mut [Self]) {
                 #[target_feature(enable = $features)]
                 fn compiled(words: &mut [$name]) {
@@ -179,7 +187,11 @@ macro_rules! word {
                 #[target_feature(enable = $features)]
                 #[inline(never)]
                 fn compiled(l: &mut [$name; 32], r: &mut [$name; 32], schedule: &Schedule<$name>, decrypt: bool) {
+                    // A local that has to be in memory: without one the compiler does not align the stack, and each word
+                    // that it spills lies across two cache lines.
+                    let mut aligned = [<$name>::ZERO];
                     crate::rounds::rounds(l, r, schedule, decrypt);
+                    <$name>::wipe(&mut aligned);
                 }
                 // SAFETY: the feature is there.
                 unsafe { compiled(l, r, schedule, decrypt) }
@@ -201,7 +213,8 @@ word!(
     _mm_andnot_si128,
     _mm_sll_epi64,
     _mm_srl_epi64,
-    |x| _mm_set_epi64x(x, x)
+    |x| _mm_set_epi64x(x, x),
+    two
 );
 word!(
     "AVX2.",
@@ -216,7 +229,8 @@ word!(
     _mm256_andnot_si256,
     _mm256_sll_epi64,
     _mm256_srl_epi64,
-    _mm256_set1_epi64x
+    _mm256_set1_epi64x,
+    four
 );
 word!(
     "AVX-512VL: half the width, three instructions a cycle, and ternary logic.",
@@ -232,6 +246,7 @@ word!(
     _mm256_sll_epi64,
     _mm256_srl_epi64,
     _mm256_set1_epi64x,
+    four,
     _mm256_ternarylogic_epi64
 );
 word!(
@@ -248,5 +263,6 @@ word!(
     _mm512_sll_epi64,
     _mm512_srl_epi64,
     _mm512_set1_epi64,
+    eight,
     _mm512_ternarylogic_epi64
 );

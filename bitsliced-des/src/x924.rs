@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::batch::{left, right};
 use crate::few;
-use crate::lanes::{Job, Level, Planes, Word, dispatch};
+use crate::lanes::{Job, Level, Planes, Schedule, Word, dispatch};
 
 /// What a key is added to to get the key of its left half (A.2).
 const VARIANT: [u8; 8] = [0xC0, 0xC0, 0xC0, 0xC0, 0, 0, 0, 0];
@@ -32,6 +32,13 @@ struct Derive<'a> {
 /// Plane of bit `i` of the counter, lowest first: block bytes are big-endian.
 const fn counter_plane(i: usize) -> usize {
     8 * (7 - i / 8) + i % 8
+}
+
+/// What a step needs room for, once for all steps: the key schedule, and what will be the two halves.
+struct Work<W: Word> {
+    schedule: Schedule<W>,
+    from_key: Planes<W>,
+    from_variant: Planes<W>,
 }
 
 /// Left and right half of the key of each lane.
@@ -61,20 +68,22 @@ impl<W: Word> Halves<W> {
 
     /// The same with one lane for each device.
     #[inline(always)]
-    fn step(&mut self, register: &Planes<W>, active: W) {
-        let mut x = register.clone();
-        x.xor(&self.right);
-        let mut y = x.clone();
-        y.xor_block(&VARIANT, W::ONES);
-        x.des(&[(&self.left.schedule(), false)]);
-        x.xor(&self.right);
+    fn step(&mut self, register: &Planes<W>, active: W, work: &mut Work<W>) {
+        let Work { schedule, from_key, from_variant } = work;
+        from_key.set_sum(register, &self.right);
+        from_variant.set_sum(register, &self.right);
+        from_variant.xor_block(&VARIANT, W::ONES);
+        schedule.set(self.left.words());
+        from_key.des(&[(schedule, false)]);
         self.left.xor_block(&VARIANT, W::ONES);
-        y.des(&[(&self.left.schedule(), false)]);
-        y.xor(&self.right);
-        y.xor_block(&VARIANT, W::ONES);
+        schedule.set(self.left.words());
+        from_variant.des(&[(schedule, false)]);
         self.left.xor_block(&VARIANT, W::ONES);
-        self.right.take(active, &x);
-        self.left.take(active, &y);
+        from_key.xor(&self.right);
+        from_variant.xor(&self.right);
+        from_variant.xor_block(&VARIANT, W::ONES);
+        self.right.take(active, from_key);
+        self.left.take(active, from_variant);
     }
 
     /// Both halves encrypted under the whole.
@@ -113,6 +122,7 @@ impl Job for Derive<'_> {
 
     #[inline(always)]
     fn run<W: Word>(self) {
+        let mut work = Work::<W> { schedule: Schedule::ZERO, from_key: Planes::ZERO, from_variant: Planes::ZERO };
         let chunks = self.initial.chunks(W::LANES).zip(self.registers.chunks(W::LANES));
         for ((initial, registers), out) in chunks.zip(self.out.chunks_mut(W::LANES)) {
             let mut key = Halves::<W> {
@@ -134,7 +144,7 @@ impl Job for Derive<'_> {
                 if joined {
                     key.step_joined(&register, active);
                 } else {
-                    key.step(&register, active);
+                    key.step(&register, active, &mut work);
                 }
             }
             key.left.xor_block(&self.working.variant, W::ONES);

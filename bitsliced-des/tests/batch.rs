@@ -142,6 +142,12 @@ fn cbc_of_many_messages() {
         check_cbc(level, &[w, w], 6);
         check_cbc(level, &[3 * w + 5, 1, 2, w - 8, 0, 0, 7], 7);
         check_cbc(level, &[14; 100], 8);
+        // A message a lane: of one length, of nearly one length with empty ones among them, and lanes to spare.
+        for length in 1..=17 {
+            check_cbc(level, &vec![length; w], 9);
+        }
+        check_cbc(level, &(0..2 * w + 3).map(|i| if i % 50 == 7 { 0 } else { 18 + i % 7 }).collect::<Vec<_>>(), 10);
+        check_cbc(level, &vec![16; w - w / 8 - 1], 11);
     }
 }
 

@@ -8,12 +8,16 @@ use serde_json::json;
 use crate::{args::Global, conformance, failure::Failure, open, output::Output};
 
 /// What each known answer executes, and by which mechanisms of a token.
-const KNOWN_ANSWERS: [(&str, &str, &str); 8] = [
+const KNOWN_ANSWERS: [(&str, &str, &str); 12] = [
     ("x9241-initial-key", "TDES initial key", "CKM_DES3_ECB"),
     ("x9241-eff801-data-request", "TDES DUKPT data key, TDES-CBC", ""),
     ("x9243-128-00000001-aes128", "AES DUKPT, 128-bit base key", "CKM_AES_ECB_ENCRYPT_DATA, CKM_AES_CBC"),
     ("made-192-00000002-aes192", "AES DUKPT, 192-bit base key", ""),
     ("x9243-256-00000002-aes256", "AES DUKPT, 256-bit base key", ""),
+    ("x9241-e00001-mac-request", "TDES DUKPT, retail MAC", ""),
+    ("x9241-e00001-cmac-request", "TDES DUKPT, CMAC", ""),
+    ("x9243-128-00000001-mac-generate-aes128", "AES DUKPT, CMAC", "CKM_AES_CMAC"),
+    ("made-256-00000003-mac-both-hmac-256", "AES DUKPT, HMAC-SHA-256", "CKM_SHA256_HMAC"),
     ("hmac-rfc4231-6", "HMAC-SHA-256", "CKM_SHA256_HMAC"),
     ("idtech-keyed-kb-cvv-zip-tdes", "a keypad's frame to card data", ""),
     ("aes-dukpt-track2-128", "an AES DUKPT track to card data", ""),

@@ -100,7 +100,7 @@ fn a_key_that_is_already_in_the_token_must_agree() {
 fn selftest_names_what_it_ran() {
     for folder in [Folder::token(), Folder::memory()] {
         let out = folder.run(&["selftest"]).done().out;
-        assert_eq!(out.lines().filter(|line| line.starts_with("passed")).count(), 8, "{out}");
+        assert_eq!(out.lines().filter(|line| line.starts_with("passed")).count(), 12, "{out}");
         assert_eq!(out.contains("CKM_"), folder.token.is_some(), "{out}");
         assert_eq!(folder.run(&["selftest", "--json"]).done().json()["summary"]["failed"], 0);
     }

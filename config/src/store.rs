@@ -148,6 +148,36 @@ impl Key for StoreKey<'_> {
         }
     }
 
+    fn derive_path(
+        &self,
+        path: impl IntoIterator<Item = aes::Derivation>,
+        spent: Option<Self>,
+    ) -> Result<Self, KeyError> {
+        match (self, spent) {
+            (Self::Memory(key), Some(Self::Memory(spent))) => key.derive_path(path, Some(spent)).map(Self::Memory),
+            (Self::Memory(key), _) => key.derive_path(path, None).map(Self::Memory),
+            (Self::Pkcs11(key), Some(Self::Pkcs11(spent))) => key.derive_path(path, Some(spent)).map(Self::Pkcs11),
+            (Self::Pkcs11(key), _) => key.derive_path(path, None).map(Self::Pkcs11),
+        }
+    }
+
+    fn derive_each<P: IntoIterator<Item = aes::Derivation>>(
+        &self,
+        paths: impl IntoIterator<Item = Result<P, KeyError>>,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        match self {
+            Self::Memory(key) => key.derive_each(paths, |number, key| match each(number, key.map(Self::Memory)) {
+                Some(Self::Memory(spent)) => Some(spent),
+                _ => None,
+            }),
+            Self::Pkcs11(key) => key.derive_each(paths, |number, key| match each(number, key.map(Self::Pkcs11)) {
+                Some(Self::Pkcs11(spent)) => Some(spent),
+                _ => None,
+            }),
+        }
+    }
+
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
         either!(Self, self, key => key.tdes_initial_key(ksn))
     }
@@ -158,6 +188,10 @@ impl Key for StoreKey<'_> {
 
     fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
         either!(Self, self, key => key.tdes_taken_for(taken, ksn))
+    }
+
+    fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
+        either!(Self, self, key => key.tdes_data_keys(ksns, variant))
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {

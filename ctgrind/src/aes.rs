@@ -53,6 +53,25 @@ pub(crate) fn cases() -> Vec<Case> {
                 DataKey::derive(&key, &ksn, suite)?.decrypt_cbc(&[1; 16], &mut data)?;
                 results.put(&data);
             }
+            let mut spent = None;
+            for size in SIZES.into_iter().filter(|size| *size <= base).rev() {
+                let mut data = data.to_vec();
+                let key = DataKey::derive_after(spent.take(), &key, &ksn, Suite::new(base, size, DataUsage::Both)?)?;
+                key.decrypt_cbc(&[1; 16], &mut data)?;
+                results.put(&data);
+                spent = Some(key);
+            }
+            // More than the cipher has lanes, in paths of two lengths.
+            let other = Ksn::try_from(&[0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0x00, 0x00, 0x00, 0x06][..])?;
+            let ksns: Vec<_> = (0..20).map(|i| if i % 3 == 0 { other } else { ksn }).collect();
+            let mut done = Ok(());
+            DataKey::derive_each(&key, &ksns, Suite::new(base, base, DataUsage::Encrypt)?, |_, key| {
+                let mut data = data.to_vec();
+                let decrypted = key.and_then(|key| key.decrypt_cbc(&[1; 16], &mut data).map(|()| key));
+                results.put(&data);
+                decrypted.map_err(|error| done = Err(error)).ok()
+            });
+            done?;
             let transaction = TransactionKey::derive(&key, &ksn, base)?;
             for key_type in permitted(&CIPHERS, base) {
                 for usage in [Usage::DataEncrypt, Usage::DataBoth] {
@@ -117,7 +136,9 @@ pub(crate) fn cases() -> Vec<Case> {
             let (store, id) = stored("aes-base", key)?;
             let (key, ksn) = (store.key(&id)?, ksn()?);
             let initial = key.derive(&ksn.initial_key(Suite::new(base, base, DataUsage::Both)?))?;
-            let transaction = Terminal::new(&initial, &ksn, base)?.next_transaction()?;
+            let mut device = Terminal::new(&initial, &ksn, base)?;
+            results.put_shown(device.update_key(base.into())?.check_value(CheckMethod::Cmac)?);
+            let transaction = device.next_transaction()?;
             let mut data = data.to_vec();
             transaction.data_key(base.into(), Usage::DataBoth)?.encrypt_cbc(&[1; 16], &mut data)?;
             results.put(&data);

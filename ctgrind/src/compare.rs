@@ -140,10 +140,14 @@ fn pans() -> Case {
 }
 
 fn tokens() -> Case {
-    Case::new("Tokenizer::token", 32, |secret, results| {
+    Case::new("Tokenizer::token, Token::eq", 32, |secret, results| {
         let (store, id) = stored("hmac", secret)?;
-        let merchant = MerchantId::new("merchant")?;
-        results.put_shown(Tokenizer::new(store, id).token(&merchant, &secret_pan(DIGITS)?)?);
+        let tokenizer = Tokenizer::new(store, id);
+        let [merchant, other] = [MerchantId::new("merchant")?, MerchantId::new("other")?];
+        let token = tokenizer.token(&merchant, &secret_pan(DIGITS)?)?;
+        results.put_shown(token);
+        results.put_bool(token == tokenizer.token(&merchant, &secret_pan(DIGITS)?)?);
+        results.put_bool(token == tokenizer.token(&other, &secret_pan(DIGITS)?)?);
         Ok(())
     })
 }

@@ -4,6 +4,7 @@
 mod aes;
 mod case;
 mod ciphers;
+mod clear_text;
 mod compare;
 mod planted;
 mod tdes;
@@ -16,7 +17,10 @@ use bitsliced_des::lanes::Level;
 use crate::case::Case;
 
 fn cases() -> Vec<Case> {
-    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases()].into_iter().flatten().collect()
+    [ciphers::cases(), tdes::cases(), aes::cases(), compare::cases(), clear_text::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Prints a line and tells whether the case is as it should be: without a report, or with one where a leak is `planted`.

@@ -5,10 +5,10 @@ use std::hint::black_box;
 use bitsliced_des::cipher::{BlockCipherEncrypt as _, KeyInit as _};
 
 use crate::case::Case;
-use crate::compare;
+use crate::{clear_text, compare};
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    let mut cases = vec![
         Case::new("branch on a secret bit", 1, |secret, results| {
             if secret[0] & 0x10 != 0 {
                 black_box(one());
@@ -32,7 +32,9 @@ pub(crate) fn cases() -> Vec<Case> {
             results.put(&block);
             Ok(())
         }),
-    ]
+    ];
+    cases.extend(clear_text::planted());
+    cases
 }
 
 #[inline(never)]

@@ -68,6 +68,20 @@ pub(crate) fn cases() -> Vec<Case> {
             results.put(&data);
             Ok(())
         });
+        push("data keys of a batch", 16 + 48, |secret, results, ksn| {
+            let (key, data) = secret.split_at(16);
+            let (store, id) = stored("tdes-base", key)?;
+            for n in [1, 5, 70] {
+                let keys = store.key(&id)?.tdes_data_keys(&vec![ksn; n], Variant::DataRequest)?;
+                for cipher in [Cipher::Tdes, Cipher::Aes128] {
+                    let (mut one, mut other) = (data.to_vec(), data.to_vec());
+                    keys.decrypt_cbc(cipher, &mut [(n - 1, &mut one[..]), (0, &mut other[..])])?;
+                    results.put(&one);
+                    results.put(&other);
+                }
+            }
+            Ok(())
+        });
         push("encryption, PIN keys and MACs", 16 + 48, |secret, results, ksn| {
             let (key, data) = secret.split_at(16);
             let transaction = TransactionKey::derive(&initial_key(key, &ksn)?, &ksn)?;

@@ -61,8 +61,10 @@ impl<'d, S: KeyStore> Doctor<'d, S> {
         let combined = KeyMaterial::from_components(kind, components)?;
         let each = components.iter().map(|component| KeyMaterial::new(kind, component));
         let each: Vec<KeyMaterial> = each.collect::<Result<_, _>>()?;
-        let named = each.into_iter().enumerate().map(|(at, key)| (format!("component {}", at + 1), Origin::Component, key));
-        for (name, origin, key) in [("all components".to_owned(), Origin::Combined, combined)].into_iter().chain(named) {
+        let named =
+            each.into_iter().enumerate().map(|(at, key)| (format!("component {}", at + 1), Origin::Component, key));
+        for (name, origin, key) in [("all components".to_owned(), Origin::Combined, combined)].into_iter().chain(named)
+        {
             let Ok(id) = KeyId::new(&name) else { continue };
             if self.components.store.import(&id, &key, Lifetime::Session).is_ok() {
                 self.components.keys.push((id, origin));
@@ -106,7 +108,8 @@ impl<'d, S: KeyStore> Doctor<'d, S> {
         let devices = self.decryptor.devices();
         let of_scheme = devices.get(payload.ksn());
         // The prefix may be there for the other scheme.
-        let begins = |(prefix, _): &(&dukpt::KsnPrefix, &Device)| payload.ksn().as_bytes().starts_with(prefix.as_bytes());
+        let begins =
+            |(prefix, _): &(&dukpt::KsnPrefix, &Device)| payload.ksn().as_bytes().starts_with(prefix.as_bytes());
         let device = of_scheme.or_else(|| devices.iter().find(begins).map(|(_, device)| device));
         let stated = stated(&error, payload, device);
         if let Some((cause, true)) = stated {
@@ -140,7 +143,8 @@ impl<'d, S: KeyStore> Doctor<'d, S> {
 
     fn trial_keys(&self) -> Vec<TrialKey> {
         let stored = self.keys.iter().map(|id| TrialKey { name: id.to_string(), origin: Origin::Store });
-        let components = self.components.keys.iter().map(|(id, origin)| TrialKey { name: id.to_string(), origin: *origin });
+        let components =
+            self.components.keys.iter().map(|(id, origin)| TrialKey { name: id.to_string(), origin: *origin });
         stored.chain(components).collect()
     }
 
@@ -150,7 +154,8 @@ impl<'d, S: KeyStore> Doctor<'d, S> {
             (id.to_string(), key.and_then(|key| key.check_value(CheckMethod::Legacy)).ok())
         });
         let components = &self.components;
-        let of_components = components.keys.iter().map(|(id, _)| (id.to_string(), KeyImport::check_value(&components.store, id).ok()));
+        let of_components =
+            components.keys.iter().map(|(id, _)| (id.to_string(), KeyImport::check_value(&components.store, id).ok()));
         of_store.chain(of_components).collect()
     }
 }
@@ -204,9 +209,10 @@ fn stated(error: &Error, payload: &Payload, device: Option<&Device>) -> Option<(
             ),
             false,
         ),
-        (Error::Key(error), _) => {
-            (Cause::new(Code::KeyKind, error.to_string(), "look up what the key store says, and run p2pe selftest"), true)
-        }
+        (Error::Key(error), _) => (
+            Cause::new(Code::KeyKind, error.to_string(), "look up what the key store says, and run p2pe selftest"),
+            true,
+        ),
         _ => return None,
     })
 }

@@ -52,7 +52,8 @@ impl Explainer<'_> {
         findings.sort_by_key(Finding::distance);
         let mut kept: Vec<Finding> = Vec::new();
         for finding in findings {
-            let codes = |of: &Finding| of.causes.iter().map(|cause| (cause.code, cause.fix.clone())).collect::<Vec<_>>();
+            let codes =
+                |of: &Finding| of.causes.iter().map(|cause| (cause.code, cause.fix.clone())).collect::<Vec<_>>();
             if !kept.iter().any(|other| finding.needs_more_than(other) || codes(other) == codes(&finding)) {
                 kept.push(finding);
             }
@@ -101,7 +102,8 @@ impl Explainer<'_> {
         let has = |run: usize| hits.iter().any(|hit| hit.run == run);
         let decisive = |run: &usize| self.specimen.runs[*run].decisive;
         for run in (0..self.specimen.runs.len()).filter(decisive).filter(|run| !has(*run)) {
-            let other = shown.hits.iter().filter(|hit| hit.run == run).min_by_key(|hit| self.deviations(hit.lane).len());
+            let other =
+                shown.hits.iter().filter(|hit| hit.run == run).min_by_key(|hit| self.deviations(hit.lane).len());
             let number = run + 1;
             match other {
                 Some(hit) => {
@@ -111,7 +113,9 @@ impl Explainer<'_> {
                     }
                 }
                 None if causes.iter().any(|cause| cause.code == Code::Damaged) => {}
-                None => causes.push(damaged(&format!("part {number} of the payload does not decrypt, and the others do"))),
+                None => {
+                    causes.push(damaged(&format!("part {number} of the payload does not decrypt, and the others do")))
+                }
             }
         }
     }
@@ -163,7 +167,10 @@ impl Explainer<'_> {
             }
             PartKind::Blocks(partial) => {
                 let block = partial.at + 1;
-                vec![with(damaged(&format!("the clear text is garbled from block {block} on, for a block or two")), vec![partial.fact])]
+                vec![with(
+                    damaged(&format!("the clear text is garbled from block {block} on, for a block or two")),
+                    vec![partial.fact],
+                )]
             }
         }
     }
@@ -235,7 +242,8 @@ impl Explainer<'_> {
     }
 
     fn working(&self, lane: Lane, profile: DeviceProfile, causes: &mut Vec<Cause>) {
-        let set = |code, sentence: String, encryption| Cause::new(code, sentence, self.fix(profile.format(), encryption));
+        let set =
+            |code, sentence: String, encryption| Cause::new(code, sentence, self.fix(profile.format(), encryption));
         match (profile.encryption(), lane.working) {
             (Encryption::Tdes(variant, cipher), Working::Tdes(working, other)) => {
                 let right = match working {
@@ -244,28 +252,46 @@ impl Explainer<'_> {
                 };
                 let encryption = Encryption::Tdes(right, other);
                 if right != variant {
-                    let sentence = format!("the device encrypts under the {}, and its profile says {}", name(right), name(variant));
+                    let sentence = format!(
+                        "the device encrypts under the {}, and its profile says {}",
+                        name(right),
+                        name(variant)
+                    );
                     causes.push(set(Code::KeyVariant, sentence, encryption));
                 }
                 if other != cipher {
-                    let sentence = format!("the device encrypts with {}, and its profile says {}", cipher_name(other), cipher_name(cipher));
+                    let sentence = format!(
+                        "the device encrypts with {}, and its profile says {}",
+                        cipher_name(other),
+                        cipher_name(cipher)
+                    );
                     causes.push(set(Code::Cipher, sentence, encryption));
                 }
             }
             (Encryption::Aes(configured), Working::Aes(suite)) => {
                 let encryption = Encryption::Aes(suite);
                 if (configured.base(), configured.data()) != (suite.base(), suite.data()) {
-                    let sentence = format!("the keys have the sizes of {encryption}, and the profile says {}", profile.encryption());
+                    let sentence = format!(
+                        "the keys have the sizes of {encryption}, and the profile says {}",
+                        profile.encryption()
+                    );
                     causes.push(set(Code::KeySize, sentence, encryption));
                 }
                 if configured.usage() != suite.usage() {
-                    let sentence = format!("the data key has the usage of {encryption}, and the profile says {}", profile.encryption());
+                    let sentence = format!(
+                        "the data key has the usage of {encryption}, and the profile says {}",
+                        profile.encryption()
+                    );
                     causes.push(set(Code::KeyUsage, sentence, encryption));
                 }
             }
             (_, working) => {
                 if let Some(encryption) = encryption(working) {
-                    let sentence = format!("the device uses {}, and its profile says {}", scheme_name(encryption), scheme_name(profile.encryption()));
+                    let sentence = format!(
+                        "the device uses {}, and its profile says {}",
+                        scheme_name(encryption),
+                        scheme_name(profile.encryption())
+                    );
                     causes.push(set(Code::AesFlavour, sentence, encryption));
                 }
             }
@@ -275,8 +301,12 @@ impl Explainer<'_> {
     fn trial_working(&self, working: TrialWorking, causes: &mut Vec<Cause>) {
         let (code, what) = match working {
             TrialWorking::Right(_) => return,
-            TrialWorking::RequestNotEncrypted => (Code::SelfEncryption, "the request data key without its self-encryption"),
-            TrialWorking::ResponseNotEncrypted => (Code::SelfEncryption, "the response data key without its self-encryption"),
+            TrialWorking::RequestNotEncrypted => {
+                (Code::SelfEncryption, "the request data key without its self-encryption")
+            }
+            TrialWorking::ResponseNotEncrypted => {
+                (Code::SelfEncryption, "the response data key without its self-encryption")
+            }
             TrialWorking::MacRequest => (Code::KeyVariant, "the request MAC key"),
             TrialWorking::MacResponse => (Code::KeyVariant, "the response MAC key"),
             TrialWorking::Bare => (Code::KeyVariant, "the transaction key itself, without any variant"),
@@ -309,7 +339,10 @@ impl Explainer<'_> {
             ),
             Chaining::GoesOn => Cause::new(
                 Code::ChainedRuns,
-                format!("part {} goes on with the CBC run of the part before, instead of beginning with a new vector", hit.run + 1),
+                format!(
+                    "part {} goes on with the CBC run of the part before, instead of beginning with a new vector",
+                    hit.run + 1
+                ),
                 "have the sender begin each track anew, or pass both as the one ciphertext that they are",
             ),
             Chaining::Two => Cause::new(
@@ -348,7 +381,9 @@ impl Explainer<'_> {
 
     fn fix(&self, format: Format, encryption: Encryption) -> String {
         let scope = self.specimen.payload.features().scope;
-        let fits = |profile: &DeviceProfile| profile.format() == format && profile.scope() == scope && profile.encryption() == encryption;
+        let fits = |profile: &DeviceProfile| {
+            profile.format() == format && profile.scope() == scope && profile.encryption() == encryption
+        };
         match DeviceProfile::builtin().find(fits) {
             Some(profile) => format!("set profile = \"{}\"", profile.name()),
             None => format!("set a profile with the encryption {encryption}"),
@@ -369,7 +404,9 @@ pub(crate) fn profile_mismatch(payload: &Payload, device: &Device) -> Cause {
 fn damaged(what: &str) -> Cause {
     Cause::new(
         Code::Damaged,
-        format!("keys and settings fit, but {what}: ciphertext or masked copy were changed on their way, or not read well"),
+        format!(
+            "keys and settings fit, but {what}: ciphertext or masked copy were changed on their way, or not read well"
+        ),
         "read the card again; if it stays, find out what changes the payload between device and host",
     )
 }

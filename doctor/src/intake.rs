@@ -72,8 +72,12 @@ fn refused(error: PayloadError) -> Cause {
             Code::NotEncrypting,
             "take the device out of service, set it to encrypt (security level 3), and wipe every copy of the payload",
         ),
-        PayloadError::NotEncrypted => (Code::NothingEncrypted, "set the device to encrypt (security level 3 and encryption on)"),
-        PayloadError::OddHexLength => (Code::OddNibble, "pass on every character that the device sent, and read to the end"),
+        PayloadError::NotEncrypted => {
+            (Code::NothingEncrypted, "set the device to encrypt (security level 3 and encryption on)")
+        }
+        PayloadError::OddHexLength => {
+            (Code::OddNibble, "pass on every character that the device sent, and read to the end")
+        }
         PayloadError::Ambiguous(_) => (Code::Ambiguous, "name the format"),
         PayloadError::Unsupported(_) => (Code::Unsupported, "set the device to plain enhanced output"),
         PayloadError::Ksn(_) => (Code::KsnInvalid, "pass on the KSN that the device sent, whole"),
@@ -119,7 +123,12 @@ fn raw(ksns: &[&str], ciphertexts: &[&str]) -> Vec<Form> {
             forms.push(Form::repaired(cause, payload, true));
         }
         match Payload::from_tracks(&sent_bytes, &runs) {
-            Ok(payload) => forms.push(Form { causes: cause.into_iter().collect(), ksns: near.clone(), certain, ..Form::of(payload) }),
+            Ok(payload) => forms.push(Form {
+                causes: cause.into_iter().collect(),
+                ksns: near.clone(),
+                certain,
+                ..Form::of(payload)
+            }),
             Err(PayloadError::ClearAccountData) => return vec![Form::only(refused(PayloadError::ClearAccountData))],
             Err(refusal) => {
                 error = error.or(Some(refusal));
@@ -155,7 +164,8 @@ fn readings(ciphertexts: &[&str]) -> Result<Vec<Reading>, Form> {
     for text in ciphertexts {
         let text = text.trim();
         odd |= text.len() % 2 == 1;
-        let even = if text.len() % 2 == 1 { Zeroizing::new(format!("0{text}")) } else { Zeroizing::new(text.to_owned()) };
+        let even =
+            if text.len() % 2 == 1 { Zeroizing::new(format!("0{text}")) } else { Zeroizing::new(text.to_owned()) };
         match hex::decode(even.as_bytes()) {
             Ok(bytes) => runs.push(Zeroizing::new(bytes)),
             Err(_) => return Err(Form::only(refused(PayloadError::NotHex))),

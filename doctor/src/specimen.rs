@@ -58,13 +58,7 @@ impl Run {
     }
 
     pub(crate) fn hints(&self, mask: u8) -> Hints<'_> {
-        Hints {
-            content: self.content,
-            length: self.length,
-            pad: self.pad,
-            masked: self.masked.as_deref(),
-            mask,
-        }
+        Hints { content: self.content, length: self.length, pad: self.pad, masked: self.masked.as_deref(), mask }
     }
 }
 

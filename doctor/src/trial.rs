@@ -88,7 +88,9 @@ fn tdes_lanes<K: Key>(
     if let Ok(keys) = TrialKeys::derive(&transactions) {
         sets.push((Taken::BaseKey, ksns.iter().map(|(at, _)| *at).collect(), keys));
     }
-    for (taken, base) in [(Taken::InitialKey, TrialBase::InitialKey), (Taken::TransactionKey, TrialBase::TransactionKey)] {
+    for (taken, base) in
+        [(Taken::InitialKey, TrialBase::InitialKey), (Taken::TransactionKey, TrialBase::TransactionKey)]
+    {
         match key.tdes_taken_for(base, &sent) {
             Ok(keys) => sets.push((taken, vec![ksns[0].0], keys)),
             Err(KeyError::Unsupported(what)) => {
@@ -107,10 +109,12 @@ fn tdes_lanes<K: Key>(
         for working in TrialWorking::ALL {
             let data_keys = keys.data_keys(working);
             for cipher in [Cipher::Tdes, Cipher::Aes128] {
-                let mut clear: Vec<Vec<Zeroizing<Vec<u8>>>> = ats.iter().map(|_| copies(specimen, cipher.block())).collect();
+                let mut clear: Vec<Vec<Zeroizing<Vec<u8>>>> =
+                    ats.iter().map(|_| copies(specimen, cipher.block())).collect();
                 let mut messages: Vec<(usize, &mut [u8])> = Vec::new();
                 for (lane, runs) in clear.iter_mut().enumerate() {
-                    messages.extend(runs.iter_mut().filter(|run| !run.is_empty()).map(|run| (lane, run.as_mut_slice())));
+                    messages
+                        .extend(runs.iter_mut().filter(|run| !run.is_empty()).map(|run| (lane, run.as_mut_slice())));
                 }
                 if messages.is_empty() || data_keys.decrypt_cbc(cipher, &mut messages).is_err() {
                     continue;

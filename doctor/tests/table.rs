@@ -63,7 +63,13 @@ fn ksn_written_otherwise() {
     let bench = Bench::new("track-tdes");
     let right = bench.encrypt(Tdes, CARD);
     // 12 bytes with FFFF or 0000 around, the leading digits or one of them lost, the trailing ones lost.
-    for ksn in ["FFFFFFFF9876543210E00008", "0000FFFF9876543210E00008", "FFFF9876543210E00008FFFF", "FF9876543210E00008", "FFF9876543210E00008"] {
+    for ksn in [
+        "FFFFFFFF9876543210E00008",
+        "0000FFFF9876543210E00008",
+        "FFFF9876543210E00008FFFF",
+        "FF9876543210E00008",
+        "FFF9876543210E00008",
+    ] {
         bench.names(&[ksn], &right, &[Code::KsnForm]);
     }
     // Of either case, and 8 bytes, are right as they are.

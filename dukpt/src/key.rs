@@ -1,6 +1,6 @@
 //! The joint between DUKPT and wherever keys live: a key is something you ask, not something you read.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{CheckMethod, CheckValue, Exhausted, KeyMaterial, KsnError, MacAlgorithm, Scheme, Tag, aes, tdes};
@@ -12,6 +12,35 @@ pub trait Key: Sized {
     /// # Errors
     /// [`KeyError::NotPermitted`] unless this is an AES derivation key, or a base key of the size that the step yields.
     fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError>;
+
+    /// The key at the end of a path of such steps, each from the key that the one before yields; of those in between none
+    /// is left. A store may take the memory of `spent`, a key that is needed no more, for it.
+    ///
+    /// # Errors
+    /// As of [`Key::derive`]; [`KeyError::NotPermitted`] for a path without a step.
+    fn derive_path(
+        &self,
+        path: impl IntoIterator<Item = aes::Derivation>,
+        spent: Option<Self>,
+    ) -> Result<Self, KeyError> {
+        drop(spent);
+        let mut steps = path.into_iter();
+        let first = self.derive(&steps.next().ok_or(KeyError::NotPermitted)?)?;
+        steps.try_fold(first, |key, step| key.derive(&step))
+    }
+
+    /// The keys at the ends of many such paths. `each` gets the number of a path with its key, in any order, or with the
+    /// reason why there is none, and may give back a key that is needed no more.
+    fn derive_each<P: IntoIterator<Item = aes::Derivation>>(
+        &self,
+        paths: impl IntoIterator<Item = Result<P, KeyError>>,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        let mut spent = None;
+        for (number, path) in paths.into_iter().enumerate() {
+            spent = each(number, path.and_then(|path| self.derive_path(path, spent.take())));
+        }
+    }
 
     /// The TDES initial key of one device (X9.24-1:2009, A.6): the one exit of key bytes from a store, because
     /// no standard token can run the rest of TDES DUKPT inside.
@@ -35,6 +64,26 @@ pub trait Key: Sized {
     /// derivation cannot be run inside: a token lets no base key out.
     fn tdes_taken_for(&self, _taken: tdes::TrialBase, _ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
         Err(KeyError::Unsupported("a base key taken for another key"))
+    }
+
+    /// The data keys of many transactions of devices under this base key: key `i` is that of `ksns[i]`.
+    ///
+    /// # Errors
+    /// As of [`Key::tdes_initial_key`]; [`KeyError::Ksn`] if one of the counters is zero; one failure is that of all.
+    fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
+        // Devices that sent several messages need one initial key.
+        let mut devices = BTreeMap::new();
+        let mut first = Vec::new();
+        for ksn in ksns {
+            devices.entry(ksn.initial_key_block()).or_insert_with(|| {
+                first.push(*ksn);
+                first.len() - 1
+            });
+        }
+        let initial = self.tdes_initial_keys(&first)?;
+        let key = |ksn: &tdes::Ksn| initial.get(*devices.get(&ksn.initial_key_block())?);
+        let transactions: Option<Vec<_>> = ksns.iter().map(|ksn| Some((key(ksn)?, *ksn))).collect();
+        Ok(tdes::DataKeys::derive(&transactions.ok_or(KeyError::BadLength)?, variant)?)
     }
 
     /// CBC decryption in place; `data` is whole blocks of the key's cipher, and TDES takes the first 8 bytes of the IV.

@@ -2,6 +2,8 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, KeyStore, Lifetime,
     MacAlgorithm, Scheme, Tag, aes, clear::ClearKey, secret::Secret, software, tdes,
@@ -70,6 +72,87 @@ impl MemoryKey<'_> {
         }
     }
 
+    /// The key, if `step` may be taken from it.
+    fn parent(&self, step: &aes::Derivation) -> Result<&[u8], KeyError> {
+        match (&self.0, step.key_type()) {
+            // An initial key is of its base key's size; another size means that the suite is not this key's.
+            (Held::Stored(material), aes::WorkingKeyType::Aes(size)) if material.kind() == KeyKind::AesBase(size) => {
+                Ok(material.expose())
+            }
+            (Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive }, _) => {
+                Ok(&bytes.expose()[..key_type.length()])
+            }
+            _ => Err(KeyError::NotPermitted),
+        }
+    }
+
+    /// Takes the steps of a path, each in the place of the one before. `reached` is the type and purpose of the key there.
+    fn walk(
+        &self,
+        path: impl IntoIterator<Item = aes::Derivation>,
+        reached: &mut Reached,
+        key: &mut [u8; 32],
+    ) -> Result<(), KeyError> {
+        let mut longest = 0;
+        for step in path {
+            let length = match reached {
+                None => copy(self.parent(&step)?, key),
+                Some(_) => parent_length(*reached),
+            };
+            let length = length.ok_or(KeyError::NotPermitted)?;
+            longest = longest.max(length);
+            software::aes_derive(key, length, step.data());
+            *reached = Some((step.key_type(), step.purpose()));
+        }
+        // Behind the key may be what is left of longer ones, and of its own last block.
+        let (key_type, _) = reached.ok_or(KeyError::NotPermitted)?;
+        let length = key_type.length();
+        key[length..longest.max(length).next_multiple_of(16)].zeroize();
+        Ok(())
+    }
+
+    /// To the next step from a key of 16 bytes to another, whose block it puts down; or to the path's end.
+    fn advance<P: Iterator<Item = aes::Derivation>>(
+        &self,
+        lane: &mut Lane<P>,
+        key: &mut [u8; 16],
+        block: &mut [u8; 16],
+        spent: &mut Option<Self>,
+    ) -> Option<Result<Self, KeyError>> {
+        let step = lane.path.next();
+        if let Some(step) = &step
+            && let Ok(data) = step.data().try_into()
+        {
+            let parent = match lane.reached {
+                None => self.parent(step).ok().and_then(|parent| copy(parent, key)),
+                reached => parent_length(reached),
+            };
+            if parent == Some(16) {
+                *block = data;
+                lane.reached = Some((step.key_type(), step.purpose()));
+                return None;
+            }
+        }
+        let bytes = Secret::try_refilled(spent.take().and_then(Self::memory), |bytes| {
+            bytes[..16].copy_from_slice(key);
+            self.walk(step.into_iter().chain(&mut lane.path), &mut lane.reached, bytes)
+        });
+        Some(bytes.and_then(|bytes| Self::at(bytes, lane.reached)))
+    }
+
+    /// The memory of a derived key.
+    fn memory(self) -> Option<Secret<32>> {
+        match self.0 {
+            Held::Derived { bytes, .. } => Some(bytes),
+            Held::Stored(_) => None,
+        }
+    }
+
+    fn at(bytes: Secret<32>, reached: Reached) -> Result<Self, KeyError> {
+        let (key_type, purpose) = reached.ok_or(KeyError::NotPermitted)?;
+        Ok(Self(Held::Derived { bytes, key_type, purpose }))
+    }
+
     fn derived(&self, wanted: aes::Purpose) -> Result<ClearKey<'_>, KeyError> {
         match &self.0 {
             Held::Derived { bytes, key_type, purpose } if *purpose == wanted => {
@@ -80,24 +163,89 @@ impl MemoryKey<'_> {
     }
 }
 
+/// Type and purpose of the key that a path has come to.
+type Reached = Option<(aes::WorkingKeyType, aes::Purpose)>;
+
+/// Length of a key from which a further step may be taken.
+fn parent_length(reached: Reached) -> Option<usize> {
+    reached.filter(|(_, purpose)| *purpose == aes::Purpose::Derive).map(|(key_type, _)| key_type.length())
+}
+
+/// Copies a key to the beginning of `to`, if it has the room; its length.
+fn copy(key: &[u8], to: &mut [u8]) -> Option<usize> {
+    to.get_mut(..key.len())?.copy_from_slice(key);
+    Some(key.len())
+}
+
+/// A path on its way through a lane of the cipher.
+struct Lane<P> {
+    number: usize,
+    path: P,
+    reached: Reached,
+}
+
+impl<P> Lane<P> {
+    fn new(number: usize, path: P) -> Self {
+        Self { number, path, reached: None }
+    }
+}
+
 impl Key for MemoryKey<'_> {
     fn derive(&self, step: &aes::Derivation) -> Result<Self, KeyError> {
-        let parent = match (&self.0, step.key_type()) {
-            // An initial key is of its base key's size; another size means that the suite is not this key's.
-            (Held::Stored(material), aes::WorkingKeyType::Aes(size)) if material.kind() == KeyKind::AesBase(size) => {
-                material.expose()
+        self.derive_path([*step], None)
+    }
+
+    /// Every step in the place of the one before.
+    fn derive_path(
+        &self,
+        path: impl IntoIterator<Item = aes::Derivation>,
+        spent: Option<Self>,
+    ) -> Result<Self, KeyError> {
+        let mut reached = None;
+        let bytes = Secret::try_refilled(spent.and_then(Self::memory), |key| self.walk(path, &mut reached, key))?;
+        Self::at(bytes, reached)
+    }
+
+    /// Many paths at once, each in a lane of the cipher.
+    fn derive_each<P: IntoIterator<Item = aes::Derivation>>(
+        &self,
+        paths: impl IntoIterator<Item = Result<P, KeyError>>,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        let mut paths = paths.into_iter().enumerate();
+        let mut ciphers = software::Lanes::new();
+        let mut lanes: [Option<Lane<P::IntoIter>>; software::LANES] = core::array::from_fn(|_| None);
+        let mut keys = Zeroizing::new([[0; 16]; software::LANES]);
+        let mut blocks = [[0; 16]; software::LANES];
+        let mut spent = None;
+        loop {
+            let mut busy = false;
+            for ((place, key), block) in lanes.iter_mut().zip(keys.iter_mut()).zip(&mut blocks) {
+                loop {
+                    let lane = match place {
+                        Some(lane) => lane,
+                        None => match paths.next() {
+                            Some((number, Ok(path))) => place.insert(Lane::new(number, path.into_iter())),
+                            Some((number, Err(error))) => {
+                                spent = each(number, Err(error)).or(spent);
+                                continue;
+                            }
+                            None => break,
+                        },
+                    };
+                    let Some(end) = self.advance(lane, key, block, &mut spent) else {
+                        busy = true;
+                        break;
+                    };
+                    spent = each(lane.number, end).or(spent);
+                    *place = None;
+                }
             }
-            (Held::Derived { bytes, key_type, purpose: aes::Purpose::Derive }, _) => {
-                &bytes.expose()[..key_type.length()]
+            if !busy {
+                return;
             }
-            _ => return Err(KeyError::NotPermitted),
-        };
-        let bytes = Secret::try_filled(|out: &mut [u8; 32]| {
-            let data = step.data();
-            out[..data.len()].copy_from_slice(data);
-            software::aes_ecb_encrypt(parent, &mut out[..data.len()])
-        })?;
-        Ok(Self(Held::Derived { bytes, key_type: step.key_type(), purpose: step.purpose() }))
+            ciphers.derive(&mut keys, &blocks);
+        }
     }
 
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
@@ -113,6 +261,12 @@ impl Key for MemoryKey<'_> {
     fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
         let base_key = self.stored(KeyKind::TdesBase)?;
         Ok(tdes::TrialKeys::of_base(base_key.try_into().map_err(|_| KeyError::BadLength)?, taken, ksn)?)
+    }
+
+    fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
+        let base_key = self.stored(KeyKind::TdesBase)?;
+        let base_key = base_key.try_into().map_err(|_| KeyError::BadLength)?;
+        Ok(tdes::DataKeys::from_base_key(base_key, ksns, variant)?)
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {

@@ -22,6 +22,22 @@ impl<const N: usize> Secret<N> {
         Ok(secret)
     }
 
+    /// The same in the memory of a secret that is needed no more, if there is one.
+    pub(crate) fn try_refilled<E>(
+        spent: Option<Self>,
+        fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut secret = match spent {
+            Some(mut secret) => {
+                secret.0.zeroize();
+                secret
+            }
+            None => Self(Box::new([0; N])),
+        };
+        fill(&mut secret.0)?;
+        Ok(secret)
+    }
+
     /// The bytes. Rare on purpose: every use is one `grep` away.
     pub(crate) fn expose(&self) -> &[u8; N] {
         &self.0

@@ -1,14 +1,21 @@
 //! The ciphers as software: the only module that names them. DES is bitsliced, so no table is indexed by a secret.
 
+mod aes_lanes;
+
 use alloc::vec::Vec;
 
-use ::aes::{Aes128, Aes192, Aes256};
+use ::aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
 use bitsliced_des::{Des, TdesEde2, TdesEde3, batch, lanes::Level, x924};
 use cbc::{Decryptor, Encryptor};
-use cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
+use cipher::{
+    Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser, InnerIvInit,
+    KeyInit, consts::U16,
+};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+pub(crate) use aes_lanes::{LANES, Lanes};
 
 use crate::KeyError;
 
@@ -43,9 +50,8 @@ pub(crate) fn tdes_working_key(initial_key: &[u8; 16], register: u64, working: W
 }
 
 /// The same for many transactions, in lanes. All slices are of one length.
-pub(crate) fn tdes_working_keys(initial: &[[u8; 16]], registers: &[u64], working: Working, out: &mut [[u8; 16]]) {
-    let registers: Vec<[u8; 8]> = registers.iter().map(|register| register.to_be_bytes()).collect();
-    x924::derive(Level::best_for(initial.len()), initial, &registers, working, out);
+pub(crate) fn tdes_working_keys(initial: &[[u8; 16]], registers: &[[u8; 8]], working: Working, out: &mut [[u8; 16]]) {
+    x924::derive(Level::best_for(initial.len()), initial, registers, working, out);
 }
 
 /// Two-key TDES of many blocks, each under the key of the same index.
@@ -103,17 +109,20 @@ fn whole_des_blocks(data: &mut [u8]) -> Result<&mut [[u8; 8]], KeyError> {
     }
 }
 
-/// AES-ECB over each 16-byte block, in place, with a key of 16, 24 or 32 bytes.
-pub(crate) fn aes_ecb_encrypt(key: &[u8], data: &mut [u8]) -> Result<(), KeyError> {
-    fn run<C: BlockCipherEncrypt + KeyInit>(key: &[u8], data: &mut [u8]) -> Result<(), KeyError> {
-        let cipher = C::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
-        cipher.encrypt_blocks(whole_blocks::<C>(data)?);
-        Ok(())
+/// One step of AES DUKPT, in place: the key in the first `length` bytes (16, 24 or 32) becomes `data`, 16 or 32 bytes,
+/// encrypted under it.
+pub(crate) fn aes_derive(key: &mut [u8; 32], length: usize, data: &[u8]) {
+    fn run(cipher: &impl BlockCipherEncrypt<BlockSize = U16>, key: &mut [u8; 32], data: &[u8]) {
+        for (block, data) in key.as_chunks_mut::<16>().0.iter_mut().zip(data.as_chunks::<16>().0) {
+            cipher.encrypt_block_b2b(data.into(), block.into());
+        }
     }
-    match key.len() {
-        16 => run::<Aes128>(key, data),
-        24 => run::<Aes192>(key, data),
-        _ => run::<Aes256>(key, data),
+    match *key {
+        [ref key16 @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] if length == 16 => {
+            run(&Aes128Enc::new(key16.into()), key, data)
+        }
+        [ref key24 @ .., _, _, _, _, _, _, _, _] if length == 24 => run(&Aes192Enc::new(key24.into()), key, data),
+        _ => run(&Aes256Enc::new((&*key).into()), key, data),
     }
 }
 
@@ -123,9 +132,9 @@ pub(crate) fn aes_cbc_encrypt(key: &[u8], iv: &[u8; 16], data: &mut [u8]) -> Res
         cbc_encrypt(C::new_from_slice(key).map_err(|_| KeyError::BadLength)?, iv, data)
     }
     match key.len() {
-        16 => run::<Aes128>(key, iv, data),
-        24 => run::<Aes192>(key, iv, data),
-        _ => run::<Aes256>(key, iv, data),
+        16 => run::<Aes128Enc>(key, iv, data),
+        24 => run::<Aes192Enc>(key, iv, data),
+        _ => run::<Aes256Enc>(key, iv, data),
     }
 }
 
@@ -135,9 +144,9 @@ pub(crate) fn aes_cbc_decrypt(key: &[u8], iv: &[u8; 16], data: &mut [u8]) -> Res
         cbc_decrypt(C::new_from_slice(key).map_err(|_| KeyError::BadLength)?, iv, data)
     }
     match key.len() {
-        16 => run::<Aes128>(key, iv, data),
-        24 => run::<Aes192>(key, iv, data),
-        _ => run::<Aes256>(key, iv, data),
+        16 => run::<Aes128Dec>(key, iv, data),
+        24 => run::<Aes192Dec>(key, iv, data),
+        _ => run::<Aes256Dec>(key, iv, data),
     }
 }
 
@@ -162,7 +171,7 @@ fn cbc_decrypt<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &mut [u8]) -> 
     Ok(())
 }
 
-fn whole_blocks<C: cipher::BlockSizeUser>(data: &mut [u8]) -> Result<&mut [Block<C>], KeyError> {
+fn whole_blocks<C: BlockSizeUser>(data: &mut [u8]) -> Result<&mut [Block<C>], KeyError> {
     match Block::<C>::slice_as_chunks_mut(data) {
         (blocks, []) if !blocks.is_empty() => Ok(blocks),
         _ => Err(KeyError::BadLength),

@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dukpt::{
-    Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, MaterialError, MemoryStore, aes, tdes,
+    Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, MacError, MaterialError, MemoryStore,
+    aes, tdes,
 };
 
 fn hex<const N: usize>(digits: &str) -> [u8; N] {
@@ -116,4 +117,28 @@ fn components() {
     }
     assert!(KeyMaterial::new("hmac", &[0; 31]).is_err());
     assert!(KeyMaterial::new("tdes", &[0; 16]).is_err());
+}
+
+/// HMAC-SHA-256 under a transaction key itself, over the data of a frame; computed apart from the library.
+#[test]
+fn the_hmac_of_a_transaction_key() {
+    let (store, id) = store("tdes-base", &hex::<16>(ANSI_BDK));
+    let ksn = tdes::Ksn::try_from(&hex::<10>("CFFF9876543210E00014")[..]).unwrap();
+    let initial = store.key(&id).unwrap().tdes_initial_key(&ksn).unwrap();
+    let key = tdes::TransactionKey::derive(&initial, &ksn).unwrap();
+    let data: [u8; 98] = hex(
+        "8057002500028201293B343736312A2A2A2A2A2A2A2A303031303D323031322A2A2A2A2A2A2A2A2A2A2A2A2A3F2AA117F2DF68FD747976\
+         633151A4DB69B4FCAD9BA5E68F821EBFEFCB29C05A1821066A11A619C1547EFFFF9876543210E000142000",
+    );
+    let mac: [u8; 32] = hex("7C3F480688B9235957BF792EC771B9D5673AE54B3FFEA621BC0BDD174DD71369");
+    assert_eq!(key.verify_hmac_sha256(&data, &mac), Ok(()));
+    for (data, mac) in [(&data[1..], &mac[..]), (&data, &mac[..31]), (&data, &[]), (&data, &[&mac[..], &[0]].concat())]
+    {
+        assert_eq!(key.verify_hmac_sha256(data, mac), Err(MacError::Mismatch));
+    }
+    for bit in 0..256 {
+        let mut forged = mac;
+        forged[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(key.verify_hmac_sha256(&data, &forged), Err(MacError::Mismatch), "bit {bit}");
+    }
 }

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dukpt::{
-    Exhausted, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat, MemoryKey,
-    MemoryStore, Padding, aes, tdes,
+    CheckMethod, Exhausted, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat,
+    MemoryKey, MemoryStore, Padding, aes, tdes,
 };
 use proptest::{prelude::*, sample::subsequence};
 
@@ -208,6 +208,82 @@ mod aes_side {
         }
     }
 
+    fn check_values<K: Key>(key: &aes::KeyEncryptionKey<K>) -> [String; 2] {
+        [CheckMethod::Legacy, CheckMethod::Cmac].map(|method| key.check_value(method).unwrap().to_string())
+    }
+
+    /// The device's update key is the host's.
+    pub(super) fn same_update_key(
+        base_key: &MemoryKey<'_>,
+        base: aes::KeyType,
+        device: &aes::terminal::Terminal<MemoryKey<'_>>,
+    ) {
+        let id = ksn(1).initial_key_id();
+        for key_type in [aes::KeyType::Aes128.into(), base.into(), aes::WorkingKeyType::Tdes2] {
+            let host = aes::update_key(base_key, id, base, key_type).unwrap();
+            assert_eq!(check_values(&device.update_key(key_type).unwrap()), check_values(&host), "{:?}", device.ksn());
+        }
+    }
+
+    /// ANSI X9.24-3:2017 supplement; the check value is computed.
+    #[test]
+    fn the_published_update_key() {
+        let store = store(
+            "aes-base",
+            &[0xFE, 0xDC, 0xBA, 0x98, 0x76, 0x54, 0x32, 0x10, 0xF1, 0xF1, 0xF1, 0xF1, 0xF1, 0xF1, 0xF1, 0xF1],
+        );
+        let device = terminal(&store.key(&id()).unwrap(), aes::KeyType::Aes128, &ksn(1));
+        let key = device.update_key(aes::KeyType::Aes128.into()).unwrap();
+        assert_eq!(check_values(&key)[0], "4D1EF4");
+    }
+
+    /// Before the first transaction, between, and after the last; then the device goes on with its next initial key.
+    #[test]
+    fn a_device_that_is_updated() {
+        for (base, key) in BASES {
+            let store = store("aes-base", key);
+            let base_key = store.key(&id()).unwrap();
+            let mut device = terminal(&base_key, base, &ksn(0));
+            for _ in 0..300 {
+                same_update_key(&base_key, base, &device);
+                device.next_transaction().unwrap();
+            }
+            let mut device = terminal(&base_key, base, &ksn(0xFFFE_0000));
+            loop {
+                same_update_key(&base_key, base, &device);
+                let before = device.ksn();
+                match device.next_transaction() {
+                    // Taking the update key disturbed nothing.
+                    Ok(transaction) => agree(&base_key, base, &transaction),
+                    Err(error) => {
+                        assert_eq!((error, before), (KeyError::Exhausted(Exhausted), Err(Exhausted)));
+                        break;
+                    }
+                }
+            }
+            same_update_key(&base_key, base, &device);
+
+            let next = aes::Ksn::try_from(&[0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x57, 0, 0, 0, 0][..]).unwrap();
+            let mut device = terminal(&base_key, base, &next);
+            let transaction = device.next_transaction().unwrap();
+            assert_eq!((transaction.ksn().initial_key_id(), transaction.ksn().counter()), (next.initial_key_id(), 1));
+            agree(&base_key, base, &transaction);
+        }
+    }
+
+    #[test]
+    fn update_keys_that_there_are_not() {
+        let store = store("aes-base", &[0xA7; 16]);
+        let device = terminal(&store.key(&id()).unwrap(), aes::KeyType::Aes128, &ksn(1));
+        for (key_type, error) in [
+            (aes::KeyType::Aes192.into(), KeyError::TooStrong),
+            (aes::KeyType::Aes256.into(), KeyError::TooStrong),
+            (aes::WorkingKeyType::Hmac128, KeyError::NotPermitted),
+        ] {
+            assert_eq!(device.update_key(key_type).err(), Some(error));
+        }
+    }
+
     /// A store that fails leaves the device as it was: the same counter, and its key.
     #[test]
     fn a_failure_uses_up_nothing() {
@@ -285,6 +361,7 @@ proptest! {
                 (Some(expected), Ok(transaction)) => {
                     prop_assert_eq!(u64::from(transaction.ksn().counter()), expected);
                     aes_side::agree(&base_key, base, &transaction);
+                    aes_side::same_update_key(&base_key, base, &terminal);
                 }
                 (None, Err(KeyError::Exhausted(_))) => break,
                 (expected, found) => prop_assert!(false, "{expected:?} {:?}", found.map(|t| t.ksn())),

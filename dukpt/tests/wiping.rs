@@ -147,7 +147,42 @@ fn derived_aes_keys() {
     assert_eq!(watch(&hex::<16>(AES_DATA), used), WIPED);
 }
 
-/// A 192-bit key takes two blocks of cipher output: the 8 bytes behind the key are wiped too.
+/// A key in the place of another: the other is gone as soon as the new one is there, or cannot be.
+#[test]
+fn derived_aes_keys_one_after_the_other() {
+    let store = store("aes-base", &hex::<16>(AES_BASE));
+    let base_key = store.key(&id()).unwrap();
+    let other = aes::Ksn::try_from(&hex::<12>("123456789012345600000008")[..]).unwrap();
+    let first = || aes::DataKey::derive(&base_key, &aes_ksn(), suite()).unwrap();
+    let second = || aes::DataKey::derive_after(Some(first()), &base_key, &other, suite()).unwrap();
+    assert_eq!(watch(&hex::<16>(AES_DATA), second), Seen { held: false, leaks: 0 }, "the spent one");
+    let back = || aes::DataKey::derive_after(Some(second()), &base_key, &aes_ksn(), suite()).unwrap();
+    assert_eq!(watch(&hex::<16>(AES_DATA), back), WIPED);
+    let larger = aes::Suite::new(aes::KeyType::Aes256, aes::KeyType::Aes128, aes::DataUsage::Encrypt).unwrap();
+    let refused = || aes::DataKey::derive_after(Some(first()), &base_key, &other, larger).err();
+    assert_eq!(watch(&hex::<16>(AES_DATA), refused), Seen { held: false, leaks: 0 }, "spent in vain");
+
+    // A long base key, a short data key: behind it nothing is left of the keys on the way.
+    let store = self::store("aes-base", &[0x11; 32]);
+    let base_key = store.key(&id()).unwrap();
+    let path: Vec<_> =
+        core::iter::once(aes_ksn().initial_key(larger)).chain(aes_ksn().steps(larger).unwrap()).collect();
+    let mut key = [0x11; 32];
+    for (i, step) in path[..path.len() - 1].iter().enumerate() {
+        use ::aes::cipher::{BlockCipherEncrypt, KeyInit};
+        let cipher = ::aes::Aes256::new(&key.into());
+        key.copy_from_slice(step.data());
+        key.as_chunks_mut::<16>().0.iter_mut().for_each(|block| cipher.encrypt_block(block.into()));
+        let so_far = || base_key.derive_path(path[..=i].to_vec(), None).unwrap();
+        assert_eq!(watch(&key, so_far), WIPED, "it is this key");
+        for half in key.as_chunks::<16>().0 {
+            let data_key = || aes::DataKey::derive(&base_key, &aes_ksn(), larger).unwrap();
+            assert_eq!(watch(half, data_key), Seen { held: false, leaks: 0 }, "step {i}");
+        }
+    }
+}
+
+/// A 192-bit key takes two blocks of cipher output: the 8 bytes behind the key are gone at once.
 #[test]
 fn derived_aes_keys_of_all_sizes() {
     use ::aes::{
@@ -164,7 +199,7 @@ fn derived_aes_keys_of_all_sizes() {
     }
     let base_key = store.key(&id()).unwrap();
     assert_eq!(watch(&key[..24], || base_key.derive(&step).unwrap()), WIPED);
-    assert_eq!(watch(&key[16..], || base_key.derive(&step).unwrap()), WIPED);
+    assert_eq!(watch(&key[16..], || base_key.derive(&step).unwrap()), Seen { held: false, leaks: 0 });
 }
 
 #[test]
@@ -212,6 +247,12 @@ fn tdes_keys_of_a_batch() {
     };
     assert_eq!(watch(&hex::<16>("EBC9A12BDFAFC470E00ECA54611BE5C9"), data_keys), WIPED);
     assert_eq!(watch(&hex::<16>(TDES_INITIAL), data_keys), Seen { held: false, leaks: 0 }, "the parents");
+
+    // From the base key at once.
+    let data_keys = || base_key.tdes_data_keys(&[tdes_ksn(); 3], tdes::Variant::DataRequest).unwrap();
+    assert_eq!(watch(&hex::<16>("EBC9A12BDFAFC470E00ECA54611BE5C9"), data_keys), WIPED);
+    assert_eq!(watch(&hex::<16>(TDES_INITIAL), data_keys), Seen { held: false, leaks: 0 }, "the parents");
+    assert_eq!(watch(&hex::<16>(TDES_BASE), data_keys), Seen { held: false, leaks: 0 }, "their parent");
 
     // What cannot be: an index that is not there, partial blocks, nothing; and then nothing is decrypted.
     let (keys, mut data) = (data_keys(), [7; 24]);

@@ -1,19 +1,34 @@
-//! Many payloads at once: TDES payloads of one base key and profile share the lanes of the cipher.
+//! Many payloads at once, by base key and profile: payloads of one group share the lanes of the cipher.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 
-use dukpt::{Key, KeyError, KeyStore, Ksn, tdes};
+use dukpt::{Key, KeyStore, Ksn, aes, tdes};
 use zeroize::Zeroizing;
 
-use crate::{CardData, Decryptor, Device, Devices, Encryption, Error, Payload, decryptor::read};
+use crate::{
+    Candidates, CardData, Decryptor, Device, Devices, Encryption, Error, Payload,
+    decryptor::{ZERO_IV, decrypt, read},
+};
 
-/// TDES payloads of one base key and profile: the index of each, and its KSN.
-struct Group<'d> {
+/// Payloads of one base key and profile: the index of each, and its KSN.
+struct Group<'d, K> {
     device: &'d Device,
-    variant: tdes::Variant,
-    cipher: tdes::Cipher,
-    members: Vec<(usize, tdes::Ksn)>,
+    members: Vec<(usize, K)>,
+}
+
+fn add<'d, K>(groups: &mut Vec<Group<'d, K>>, device: &'d Device, member: (usize, K)) {
+    match groups.iter_mut().find(|group| group.device == device) {
+        Some(group) => group.members.push(member),
+        None => groups.push(Group { device, members: Vec::from([member]) }),
+    }
+}
+
+/// What stopped a group stopped each of it that has no result yet.
+fn stop<K>(group: &Group<'_, K>, error: &Error, results: &mut Results) {
+    for (index, _) in &group.members {
+        results[*index].get_or_insert_with(|| Err(error.clone()));
+    }
 }
 
 /// A result for each payload, filled in as groups are done.
@@ -23,79 +38,98 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
     /// Decrypts many payloads, of any devices and schemes; result `i` is that of payload `i`, and the same as
     /// [`Decryptor::decrypt`] gives. A payload that fails, fails alone.
     ///
-    /// TDES payloads are derived and decrypted many at once, so a batch of a few hundred is fastest.
+    /// Keys are derived many at once, TDES payloads also decrypted so: a batch of a few hundred is fastest.
     pub fn decrypt_batch(&self, payloads: &[Payload]) -> Vec<Result<CardData, Error>> {
         let mut results: Results = payloads.iter().map(|_| None).collect();
-        let mut groups: Vec<Group<'_>> = Vec::new();
+        let (mut tdes, mut aes) = (Vec::new(), Vec::new());
         for (index, payload) in payloads.iter().enumerate() {
-            let device = match self.device(payload) {
-                Ok(device) => device,
-                Err(error) => {
-                    results[index] = Some(Err(error));
-                    continue;
-                }
-            };
-            let (Ksn::Tdes(ksn), Encryption::Tdes(variant, cipher), None) =
-                (payload.ksn(), device.profile.encryption(), payload.mac())
-            else {
-                results[index] = Some(self.decrypt(payload));
-                continue;
-            };
-            match groups.iter_mut().find(|group| group.device == device) {
-                Some(group) => group.members.push((index, *ksn)),
-                None => groups.push(Group { device, variant, cipher, members: Vec::from([(index, *ksn)]) }),
+            match self.device(payload).and_then(|device| self.verify(device, payload).map(|()| device)) {
+                Ok(device) => match payload.ksn() {
+                    Ksn::Tdes(ksn) => add(&mut tdes, device, (index, *ksn)),
+                    Ksn::Aes(ksn) => add(&mut aes, device, (index, *ksn)),
+                },
+                Err(error) => results[index] = Some(Err(error)),
             }
         }
-        for group in &groups {
-            if let Err(error) = self.decrypt_group(group, payloads, &mut results) {
-                // What stopped the group stopped each of it that has no result yet.
-                for (index, _) in &group.members {
-                    results[*index].get_or_insert_with(|| Err(error.clone()));
-                }
+        for group in &tdes {
+            if let Err(error) = self.decrypt_tdes(group, payloads, &mut results) {
+                stop(group, &error, &mut results);
+            }
+        }
+        for group in &aes {
+            if let Err(error) = self.decrypt_aes(group, payloads, &mut results) {
+                stop(group, &error, &mut results);
             }
         }
         results.into_iter().map(|result| result.unwrap_or(Err(Error::DecryptFailed))).collect()
     }
 
-    fn decrypt_group(&self, group: &Group<'_>, payloads: &[Payload], results: &mut Results) -> Result<(), Error> {
-        // Devices that sent several payloads need one initial key.
-        let mut devices: BTreeMap<[u8; 8], usize> = BTreeMap::new();
-        let mut ksns = Vec::new();
-        for (_, ksn) in &group.members {
-            devices.entry(ksn.initial_key_block()).or_insert_with(|| {
-                ksns.push(*ksn);
-                ksns.len() - 1
+    fn decrypt_aes(
+        &self,
+        group: &Group<'_, aes::Ksn>,
+        payloads: &[Payload],
+        results: &mut Results,
+    ) -> Result<(), Error> {
+        let Encryption::Aes(suite) = group.device.profile.encryption() else {
+            return Err(mismatch(group, payloads));
+        };
+        let base_key = self.store().key(&group.device.base_key)?;
+        let profile = group.device.profile;
+        let ksns = group.members.iter().map(|(_, ksn)| ksn);
+        aes::DataKey::derive_each(&base_key, ksns, suite, |number, key| {
+            let (index, _) = group.members[number];
+            let card = key.as_ref().map_err(|error| error.clone().into()).and_then(|key| {
+                let cbc = |data: &mut [u8]| key.decrypt_cbc(&ZERO_IV, data);
+                read(&payloads[index], profile, |field| decrypt(field, cbc))
             });
-        }
-        let initial = self.store().key(&group.device.base_key)?.tdes_initial_keys(&ksns)?;
-        let transactions: Vec<_> =
-            group.members.iter().map(|(_, ksn)| (&initial[devices[&ksn.initial_key_block()]], *ksn)).collect();
-        let keys = tdes::DataKeys::derive(&transactions, group.variant).map_err(KeyError::from)?;
+            results[index] = Some(card);
+            key.ok()
+        });
+        Ok(())
+    }
+
+    fn decrypt_tdes(
+        &self,
+        group: &Group<'_, tdes::Ksn>,
+        payloads: &[Payload],
+        results: &mut Results,
+    ) -> Result<(), Error> {
+        let Encryption::Tdes(variant, cipher) = group.device.profile.encryption() else {
+            return Err(mismatch(group, payloads));
+        };
+        let ksns: Vec<_> = group.members.iter().map(|(_, ksn)| *ksn).collect();
+        let keys = self.store().key(&group.device.base_key)?.tdes_data_keys(&ksns, variant)?;
 
         // A field of partial blocks fails its payload; the others go on.
-        let format = group.device.profile.format();
-        let mut clear: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::with_capacity(group.members.len());
-        for (index, _) in &group.members {
-            let fields = || payloads[*index].encrypted_as(format).into_iter();
-            if fields().all(|field| field.ciphertext.len().is_multiple_of(group.cipher.block())) {
-                clear.push(fields().map(|field| Zeroizing::new(field.ciphertext.to_vec())).collect());
+        let profile = group.device.profile;
+        let mut clear: Vec<(usize, Zeroizing<Vec<u8>>)> = Vec::with_capacity(2 * group.members.len());
+        for (key, (index, _)) in group.members.iter().enumerate() {
+            let fields = || payloads[*index].encrypted_as(profile.format()).into_iter();
+            if fields().all(|field| field.ciphertext.len().is_multiple_of(cipher.block())) {
+                clear.extend(fields().map(|field| (key, Zeroizing::new(field.ciphertext.to_vec()))));
             } else {
                 results[*index] = Some(Err(Error::DecryptFailed));
-                clear.push(Vec::new());
             }
         }
-        let mut messages: Vec<(usize, &mut [u8])> = Vec::with_capacity(clear.len());
-        for (key, fields) in clear.iter_mut().enumerate() {
-            messages.extend(fields.iter_mut().map(|data| (key, data.as_mut_slice())));
-        }
-        keys.decrypt_cbc(group.cipher, &mut messages)?;
+        let mut messages: Vec<_> = clear.iter_mut().map(|(key, data)| (*key, data.as_mut_slice())).collect();
+        keys.decrypt_cbc(cipher, &mut messages)?;
 
-        for ((index, _), clear) in group.members.iter().zip(clear) {
-            let mut clear = clear.into_iter();
-            let profile = group.device.profile;
-            let read = || read(&payloads[*index], profile, |_| clear.next().ok_or(Error::DecryptFailed));
+        let mut clear = clear.into_iter().peekable();
+        for (key, (index, _)) in group.members.iter().enumerate() {
+            let mut own = || clear.next_if(|(owner, _)| *owner == key).map(|(_, data)| data);
+            let read = || read(&payloads[*index], profile, |_| own().ok_or(Error::DecryptFailed));
             results[*index].get_or_insert_with(read);
+            // What a payload that failed left over.
+            while own().is_some() {}
         }
         Ok(())
+    }
+}
+
+/// For a group whose scheme is not that of its profile.
+fn mismatch<K>(group: &Group<'_, K>, payloads: &[Payload]) -> Error {
+    match group.members.first() {
+        Some((index, _)) => Error::ProfileMismatch(group.device.profile, Candidates(payloads[*index].features())),
+        None => Error::DecryptFailed,
     }
 }

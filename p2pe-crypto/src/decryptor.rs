@@ -6,7 +6,7 @@ use core::borrow::Borrow;
 use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
 use zeroize::Zeroizing;
 
-use crate::{Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Mac, Payload, card::Reader};
+use crate::{Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader};
 
 /// A population of devices: the base key they were injected from, and how they send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,17 +73,16 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
     /// [`PayloadError::ClearAccountData`] if only the clear text tells that a masked number is not masked.
     pub fn decrypt(&self, payload: &Payload) -> Result<CardData, Error> {
         let device = self.device(payload)?;
-        if let Some(mac) = payload.mac() {
-            self.verify(device, &mac)?;
-        }
+        self.verify(device, payload)?;
         let base_key = self.store.key(&device.base_key)?;
         let key = DataKey::derive(&base_key, payload, device.profile)?;
         read(payload, device.profile, |field| key.decrypt(field))
     }
 
-    /// Verifies the code under the key that its own KSN names: of the device that is configured for it, else of the
-    /// device that sent the payload.
-    fn verify(&self, device: &Device, mac: &Mac<'_>) -> Result<(), Error> {
+    /// Verifies the payload's message authentication code, if it has one, under the key that its own KSN names: of the
+    /// device that is configured for it, else of the device that sent the payload.
+    pub(crate) fn verify(&self, device: &Device, payload: &Payload) -> Result<(), Error> {
+        let Some(mac) = payload.mac() else { return Ok(()) };
         let Ksn::Tdes(ksn) = mac.ksn else { return Err(Error::DecryptFailed) };
         let base_key = &self.devices().get(mac.ksn).unwrap_or(device).base_key;
         let initial_key = self.store.key(base_key)?.tdes_initial_key(ksn)?;
@@ -130,19 +129,26 @@ impl<K: Key> DataKey<K> {
         }
     }
 
-    /// Decrypts a copy of the field's ciphertext, with an IV of zeros. A ciphertext of partial blocks under the profile's cipher is one of
-    /// the ways in which a decryption fails.
     fn decrypt(&self, field: &EncryptedField<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-        const ZERO_IV: [u8; 16] = [0; 16];
-        let mut data = Zeroizing::new(field.ciphertext.to_vec());
-        let done = match self {
-            Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, &mut data),
-            Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, &mut data),
-        };
-        match done {
-            Ok(()) => Ok(data),
-            Err(KeyError::BadLength) => Err(Error::DecryptFailed),
-            Err(other) => Err(other.into()),
-        }
+        decrypt(field, |data| match self {
+            Self::Tdes(key, cipher) => key.decrypt_cbc(*cipher, &ZERO_IV, data),
+            Self::Aes(key) => key.decrypt_cbc(&ZERO_IV, data),
+        })
+    }
+}
+
+pub(crate) const ZERO_IV: [u8; 16] = [0; 16];
+
+/// Decrypts a copy of the field's ciphertext, with an IV of zeros. A ciphertext of partial blocks under the profile's
+/// cipher is one of the ways in which a decryption fails.
+pub(crate) fn decrypt(
+    field: &EncryptedField<'_>,
+    cbc: impl FnOnce(&mut [u8]) -> Result<(), KeyError>,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut data = Zeroizing::new(field.ciphertext.to_vec());
+    match cbc(&mut data) {
+        Ok(()) => Ok(data),
+        Err(KeyError::BadLength) => Err(Error::DecryptFailed),
+        Err(other) => Err(other.into()),
     }
 }

@@ -13,6 +13,12 @@ mod payload;
 mod profile;
 mod token;
 
+/// What compares clear text, for `tools/ctgrind`, `tools/dudect` and the tests; no part of the interface.
+#[doc(hidden)]
+pub mod constant_time {
+    pub use crate::{card::Charset, masked::agrees};
+}
+
 pub use card::{
     Brand, CardData, ChipData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode,
     Track, TrackNumber, Truncated,

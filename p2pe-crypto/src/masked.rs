@@ -6,6 +6,8 @@
 
 use core::ops::Range;
 
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeLess};
+
 /// Whether the masked copy of a track 1 or 2 shows a security code, or more of a card number than may be shown of its length:
 /// the first 8 and last 4 of 16 digits and more, the first 6 and last 4 of fewer (PCI DSS v4, 3.4.1).
 pub(crate) fn shows_too_much(masked: &[u8]) -> bool {
@@ -33,13 +35,33 @@ pub(crate) fn shows_the_middle(masked: &[u8], clear: &[u8]) -> bool {
 }
 
 /// Whether a masked copy can be of this clear text: as long, and with the same digits where it shows the first six or
-/// last four of the card number. What covers the others is a setting of the device, and may be the digit `mask`.
-pub(crate) fn agrees(masked: &[u8], clear: &[u8], mask: u8) -> bool {
-    let account = account(clear).unwrap_or(0..0);
-    let (start, end) = (account.start, account.end);
-    let compared = (start..end).filter(|at| at - start < 6 || end - at <= 4);
-    let shown = |at: &usize| masked[*at].is_ascii_digit() && masked[*at] != mask;
-    masked.len() == clear.len() && compared.filter(shown).all(|at| masked[at] == clear[at])
+/// last four of the card number. What covers the others is a setting of the device, and may be
+/// the digit `mask`.
+///
+/// The masked copy is public; no branch and no index depends on the clear text.
+#[must_use]
+pub fn agrees(masked: &[u8], clear: &[u8], mask: u8) -> Choice {
+    let first = clear.first().copied().unwrap_or_default();
+    let (one, two) = (first.ct_eq(&b'%'), first.ct_eq(&b';'));
+    // As in `account`, which looks.
+    let start = u64::conditional_select(&1, &2, one);
+    let separator = u8::conditional_select(&b'=', &b'^', one);
+    let mut before = Choice::from(1);
+    let mut end = 0u64;
+    for byte in clear {
+        before &= !byte.ct_eq(&separator);
+        end = end.wrapping_add(before.unwrap_u8().into());
+    }
+    let known = (one | two) & !before;
+
+    let mut agrees = masked.len().ct_eq(&clear.len());
+    for (at, (shown, byte)) in (0u64..).zip(masked.iter().zip(clear)) {
+        let in_account = known & !at.ct_lt(&start) & at.ct_lt(&end);
+        let at_an_end = at.ct_lt(&start.wrapping_add(6)) | !(at + 4).ct_lt(&end);
+        let is_digit = Choice::from(u8::from(shown.is_ascii_digit() && *shown != mask));
+        agrees &= !(in_account & at_an_end & is_digit) | shown.ct_eq(byte);
+    }
+    agrees
 }
 
 /// Where the card number stands: behind the start sentinel, in track 1 behind the format code too, up to the separator.

@@ -1,9 +1,13 @@
 //! Keyed tokens: the same card number gives the same token for one merchant, and nothing leads back.
 
 use alloc::{string::String, vec::Vec};
-use core::fmt;
+use core::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use dukpt::{Key, KeyError, KeyId, KeyStore};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::Pan;
@@ -74,9 +78,21 @@ impl MerchantIdError {
     }
 }
 
-/// What a merchant keeps in place of a card number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What a merchant keeps in place of a card number. Compared in constant time.
+#[derive(Clone, Copy, Eq)]
 pub struct Token([u8; 16]);
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

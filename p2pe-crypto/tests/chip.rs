@@ -104,7 +104,7 @@ fn what_is_inside_has_the_tag_of_the_field() {
         encrypted(0x9F1F, &enc(&tlv(0x9F1F, b"0123456789"))),
     ];
     for object in wrong {
-        assert_eq!(neo_card(&[object.clone()]).err(), Some(Error::DecryptFailed), "{object:02X?}");
+        assert_eq!(neo_card(std::slice::from_ref(&object)).err(), Some(Error::DecryptFailed), "{object:02X?}");
     }
     // Padding of a block that is not zeros is known of real devices.
     let padded = enc(&[tlv(0x57, &packed(TRACK2)), vec![0, 0, 0x11, 0]].concat());
@@ -263,7 +263,7 @@ fn a_packed_track_ends_as_a_stripe_does() {
         let lrc = text.chars().fold(0, |lrc, c| lrc ^ c.to_digit(16).unwrap());
         let mut track = packed(&format!("{text}{lrc:X}").replace('F', "f"));
         // `packed` fills up with F; a stripe has zeros there.
-        if text.len() % 2 == 0 {
+        if text.len().is_multiple_of(2) {
             let last = track.last_mut().unwrap();
             *last &= 0xF0;
         }

@@ -10,7 +10,7 @@ mod device;
 mod envelope;
 
 use chip::{answer, covered, crc, encrypted, masked, packed, tlv};
-use device::{ANSI, KSN, devices, encrypt, store};
+use device::{ANSI, Content, KSN, devices, encrypt, store};
 use dukpt::tdes::{Cipher, Variant};
 use p2pe_crypto::{CardData, Decryptor, Error, Fields, Format, Payload, PayloadError, TrackNumber};
 use proptest::{collection::vec, prelude::*, sample::Index, sample::select};
@@ -145,6 +145,7 @@ fn formats_are_told_apart_by_how_they_begin() {
         (container.clone(), Format::MagTekTlv),
         (tlv(0xF9, &container), Format::MagTekTlv),
         (vsd([7; 8], &clear), Format::Verifone),
+        (Content::of([TRACK1, TRACK2, ""]).frame(), Format::IdTechEnhanced),
     ] {
         assert_eq!(Payload::parse(&bytes).map(|payload| payload.format()), Ok(format));
         assert_eq!(Payload::parse(hex(&bytes).as_bytes()).map(|payload| payload.format()), Ok(format), "as hex digits");

@@ -252,3 +252,59 @@ fn the_message_behind_a_token() {
         assert_eq!(token, Seen { held: false, leaks: 0 });
     }
 }
+
+/// What a frame's counted data comes to, under the ANSI key.
+fn original(data: &[u8], profile: &str) -> Result<CardData, Error> {
+    let payload = Payload::parse(&envelope::close(data, Form::Binary, 0..0)).unwrap();
+    Decryptor::new(store(&[("bdk", ANSI)]), devices(&[(&KSN[..5], "bdk", profile)])).decrypt(&payload)
+}
+
+#[test]
+fn tracks_that_were_joined() {
+    let (one, two) = (checked(TRACK1), checked(TRACK2));
+    let copies = [device::masked(&one), device::masked(&two)].concat();
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, &[&one[..], &two].concat());
+    let lengths = [one.len(), two.len()].map(|length| u8::try_from(length).unwrap());
+    let data = [&[0, 0x3F, lengths[0], lengths[1], 0][..], &copies, &ciphertext, &[0; 40], &KSN].concat();
+    for secret in [PAN, TRACK1, TRACK2] {
+        let card = || original(&data, "idtech-original-tdes").unwrap();
+        assert_eq!(watch(secret.as_bytes(), card), WIPED, "{secret}");
+    }
+}
+
+#[test]
+fn keyed_data_without_sentinels() {
+    let text = b"4761739001010010=2212=7359";
+    let ciphertext = encrypt(ANSI, &KSN, tdes::Variant::DataRequest, tdes::Cipher::Tdes, text);
+    let data = [&[0x85, 0, 0, 0, 0, 0, 26][..], &ciphertext, &[0; 20], &KSN].concat();
+    for secret in [PAN, "7359"] {
+        let card = || original(&data, "idtech-keyed-original-tdes").unwrap();
+        assert_eq!(watch(secret.as_bytes(), card), WIPED, "{secret}");
+    }
+}
+
+#[test]
+fn front_stripes() {
+    let data = format!("a{}", "3544712906".repeat(7));
+    let stripe = format!("\x7f{}\x7f", &data[..69]);
+    let check = stripe.bytes().skip(1).fold(0, |lrc, byte| lrc ^ byte);
+    let mut content = Content::of(["", TRACK2, ""]);
+    content.tracks[0] = [stripe.as_bytes(), &[check]].concat();
+    let payload = Payload::parse(&content.frame()).unwrap();
+    assert_eq!(decrypt(&payload).unwrap().sensitive().jis2().unwrap().expose(), &data.as_bytes()[..69]);
+    for secret in [&data[..40], &data[30..60], PAN] {
+        assert_eq!(watch(secret.as_bytes(), || decrypt(&payload).unwrap()), WIPED, "{secret}");
+    }
+}
+
+/// The alarm of a message leaves nothing of it behind either.
+#[test]
+fn a_message_with_a_clear_number() {
+    let message = format!(
+        "<DvcMsg Ver=\"1.1\"><Dvc Entry=\"SWIPE\"></Dvc><Card CEncode=\"0\" ETrk2=\"{}\" \
+         CDataKSN=\"FFFF9876543210E00008\" MskPAN=\"{PAN}\"></Card></DvcMsg>",
+        "E5".repeat(16)
+    );
+    let alarm = || assert_eq!(Payload::parse(message.as_bytes()), Err(PayloadError::ClearAccountData));
+    assert_eq!(watch(PAN.as_bytes(), alarm), Seen { held: false, leaks: 0 });
+}

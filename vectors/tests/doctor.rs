@@ -193,7 +193,11 @@ fn no_refused_payload_is_called_healthy_and_no_digit_is_told() {
         if let Some(card) = card {
             let told = format!("{diagnosis:?}");
             let (bin, last) = (&card.pan[..6], &card.pan[card.pan.len() - 4..]);
-            assert!(!told.contains(&card.pan) && !told.contains(bin) && !told.contains(&format!("*{last}")), "{}", test.id);
+            assert!(
+                !told.contains(&card.pan) && !told.contains(bin) && !told.contains(&format!("*{last}")),
+                "{}",
+                test.id
+            );
         }
     });
 }
@@ -203,13 +207,16 @@ fn no_refused_payload_is_called_healthy_and_no_digit_is_told() {
 fn a_token_tells_the_same() {
     isolated("a_token_tells_the_same", |throwaway| {
         let pin = PinSource::File(throwaway.pin_file());
-        let token = Token::open(&Settings::new(throwaway.module(), TokenSelector::label(throwaway.label()), pin)).unwrap();
+        let token =
+            Token::open(&Settings::new(throwaway.module(), TokenSelector::label(throwaway.label()), pin)).unwrap();
         for file in VectorFile::builtin().unwrap().iter().filter(|file| matches!(file.name.as_str(), MAGTEK | RAW)) {
             let mut inside = token.store().unwrap();
             fill(&mut inside, file);
             let memory = store(file);
             for test in &file.tests {
-                let (Some(one), Some(other)) = (examine(file, &memory, test), examine(file, &inside, test)) else { continue };
+                let (Some(one), Some(other)) = (examine(file, &memory, test), examine(file, &inside, test)) else {
+                    continue;
+                };
                 assert_eq!((codes(&one), one.healthy), (codes(&other), other.healthy), "{}", test.id);
                 // A TDES base key cannot be taken for another one inside.
                 let tried_tdes = !other.tried.is_empty() && test.id.starts_with("track-tdes-wrong");
@@ -222,4 +229,3 @@ fn a_token_tells_the_same() {
 
 const MAGTEK: &str = "magtek.json";
 const RAW: &str = "raw_track.json";
-

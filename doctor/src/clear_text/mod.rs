@@ -123,7 +123,16 @@ impl Look {
             Content::Packed | Content::Tlv | Content::Value => {
                 self.has(|fact| matches!(fact, Fact::Luhn | Fact::Brand(_)))
                     && self.has(|fact| *fact == Fact::Month)
-                    && self.has(|fact| matches!(fact, Fact::Padding(_) | Fact::MaskedCopy(_) | Fact::SameNumber | Fact::Length))
+                    && self.has(|fact| {
+                        matches!(
+                            fact,
+                            Fact::Padding(_)
+                                | Fact::MaskedCopy(_)
+                                | Fact::SameNumber
+                                | Fact::Length
+                                | Fact::PkcsPadding
+                        )
+                    })
             }
         };
         (strong && self.bits >= ENOUGH).then_some(self)

@@ -19,14 +19,20 @@ const ENOUGH: usize = 64;
 /// next; a wrong vector garbles the first alone.
 pub(crate) fn partial(clear: &[u8], block: usize, hints: &Hints<'_>) -> Option<Partial> {
     Charset::ALL.iter().find_map(|charset| {
-        let length = hints.length.unwrap_or_else(|| clear.len() - clear.iter().rev().take_while(|&&byte| byte == 0).count());
+        let length =
+            hints.length.unwrap_or_else(|| clear.len() - clear.iter().rev().take_while(|&&byte| byte == 0).count());
         let text = clear.get(..length)?;
         let blocks: Vec<&[u8]> = text.chunks(block).collect();
-        let good: Vec<bool> = blocks.iter().map(|part| part.iter().all(|&byte| charset.holds(byte))).collect();
+        let mut good: Vec<bool> = blocks.iter().map(|part| part.iter().all(|&byte| charset.holds(byte))).collect();
+        // Legal characters, but not those that a track begins with.
+        if let (Some(first), false) = (good.first_mut(), matches!(text.first(), Some(b'%' | b';' | b'+'))) {
+            *first = false;
+        }
         let at = good.iter().position(|good| !good).unwrap_or(0);
         let wrong = good.iter().filter(|good| !**good).count();
         let together = good[at..].iter().take(wrong).all(|good| !good);
-        let worth: usize = blocks.iter().zip(&good).filter(|(_, good)| **good).map(|(part, _)| part.len() * charset.worth()).sum();
+        let worth: usize =
+            blocks.iter().zip(&good).filter(|(_, good)| **good).map(|(part, _)| part.len() * charset.worth()).sum();
         let fact = Fact::Blocks(blocks.len() - wrong, blocks.len());
         (wrong <= 2 && together && worth >= ENOUGH).then_some(Partial { at, wrong, fact })
     })

@@ -12,7 +12,8 @@ pub(super) fn objects(clear: &[u8], hints: &Hints<'_>) -> Option<Look> {
     if clear.first() == Some(&0) {
         return None;
     }
-    let all: Vec<Object<'_>> = Objects::new(clear, Lengths::Ber).collect::<Result<_, _>>().ok().or_else(|| {
+    let whole = |bytes| Objects::new(bytes, Lengths::Ber).collect::<Result<Vec<Object<'_>>, _>>().ok();
+    let all = whole(clear).or_else(|| whole(without_pkcs_padding(clear)?)).or_else(|| {
         // One object and padding of any value behind it.
         let first = Objects::new(clear, Lengths::Ber).next()?.ok()?;
         (clear.len() - first.end < 16).then(|| vec![first])
@@ -23,8 +24,9 @@ pub(super) fn objects(clear: &[u8], hints: &Hints<'_>) -> Option<Look> {
     let number = value(0x5A).and_then(nibbles::number);
     let text = || {
         let one = [0x56, 0xFF_EE13].into_iter().find_map(value).and_then(|value| text::bare_track(b'%', value));
-        one.or_else(|| value(0xFF_EE14).and_then(|value| text::bare_track(b';', value)))
-            .or_else(|| value(0xDF_EF4D).and_then(|value| text::track(value, &Hints { length: None, masked: None, ..*hints })))
+        one.or_else(|| value(0xFF_EE14).and_then(|value| text::bare_track(b';', value))).or_else(|| {
+            value(0xDF_EF4D).and_then(|value| text::track(value, &Hints { length: None, masked: None, ..*hints }))
+        })
     };
     let mut look = match track2.and_then(nibbles::equivalent).or_else(text) {
         Some(look) => look,
@@ -53,6 +55,13 @@ pub(super) fn objects(clear: &[u8], hints: &Hints<'_>) -> Option<Look> {
         _ => look.padding(&clear[look.end..], true),
     }
     Some(look)
+}
+
+/// What is left without as many equal bytes as each of them says.
+fn without_pkcs_padding(clear: &[u8]) -> Option<&[u8]> {
+    let last = *clear.last()?;
+    let (text, padding) = clear.split_at_checked(clear.len().checked_sub(last.into())?)?;
+    ((1..=16).contains(&last) && padding.iter().all(|&byte| byte == last)).then_some(text)
 }
 
 /// A number and an expiry (YYMMDD) without a track.

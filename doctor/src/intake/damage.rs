@@ -18,7 +18,11 @@ pub(super) fn repaired(bytes: &[u8], error: &PayloadError) -> Option<Form> {
     if *error == PayloadError::MissingStxNibble {
         let whole: Bytes = Zeroizing::new([b"0", bytes.trim_ascii()].concat());
         let fix = "put the 0 in front, and read the device's characters as text, never as a number";
-        return Some(Form::repaired(Cause::new(Code::LeadingZeroLost, error.to_string(), fix), Payload::parse(&whole).ok()?, true));
+        return Some(Form::repaired(
+            Cause::new(Code::LeadingZeroLost, error.to_string(), fix),
+            Payload::parse(&whole).ok()?,
+            true,
+        ));
     }
     if let Some(payload) = keyboard_checks(bytes) {
         let cause = Cause::new(

@@ -13,8 +13,9 @@ pub(crate) const KSN: &str = "FFFF9876543210E00008";
 pub(crate) const OTHER_KSN: &str = "FFFF9876543200200001";
 /// A track 2 of a test card with its check character.
 pub(crate) const CARD: &[u8] = b";4761739001010010=22122011143878089?0";
-/// `57` of the same card, and an amount.
-pub(crate) const TLV: &[u8] = b"\x57\x11\x47\x61\x73\x90\x01\x01\x00\x10\xD2\x21\x22\x01\x11\x43\x87\x80\x89\x9F\x02\x06\0\0\0\0\x01\0";
+/// An amount, and `57` of the same card.
+pub(crate) const TLV: &[u8] =
+    b"\x9F\x02\x06\0\0\0\0\x01\0\x57\x11\x47\x61\x73\x90\x01\x01\x00\x10\xD2\x21\x22\x01\x11\x43\x87\x80\x89";
 
 pub(crate) struct Bench {
     keys: Vec<(String, [u8; 16])>,
@@ -131,12 +132,15 @@ impl Bench {
 
     /// A track whose ciphertext begins with these digits: the first digits of its card number are counted up.
     pub(crate) fn encrypt_beginning_with(&self, digits: &str) -> String {
-        (0..100_000u32).map(|count| {
-            // The first block holds the count.
-            let head = format!(";4{count:06}901010010=2212201?");
-            let check = head.bytes().fold(0, |lrc, byte| lrc ^ byte & 0x0F) + b'0';
-            self.encrypt(Cipher::Tdes, &[head.as_bytes(), &[check]].concat())
-        }).find(|ciphertext| ciphertext.starts_with(digits)).unwrap()
+        (0..100_000u32)
+            .map(|count| {
+                // The first block holds the count.
+                let head = format!(";4{count:06}901010010=2212201?");
+                let check = head.bytes().fold(0, |lrc, byte| lrc ^ byte & 0x0F) + b'0';
+                self.encrypt(Cipher::Tdes, &[head.as_bytes(), &[check]].concat())
+            })
+            .find(|ciphertext| ciphertext.starts_with(digits))
+            .unwrap()
     }
 
     /// Under the transaction key with one byte of each half inverted and nothing else; 8 inverts none.
@@ -163,7 +167,8 @@ impl Bench {
         let ciphertext = hex::decode(self.encrypt_cbc(Cipher::Tdes, &iv, text)).unwrap();
         let length = u8::try_from(ciphertext.len()).unwrap();
         let ksn = hex::decode(KSN).unwrap();
-        [&[0xDF, 0x90, 0x20, length], &ciphertext[..], &[0xDF, 0x90, 0x21, 10], &ksn, &[0xDF, 0x90, 0x22, 8], &iv[..8]].concat()
+        [&[0xDF, 0x90, 0x20, length], &ciphertext[..], &[0xDF, 0x90, 0x21, 10], &ksn, &[0xDF, 0x90, 0x22, 8], &iv[..8]]
+            .concat()
     }
 
     fn transaction(&self) -> tdes::terminal::Transaction {

@@ -15,6 +15,7 @@ pub enum KeyType {
 
 impl KeyType {
     /// Length of the key in bytes.
+    #[inline]
     #[must_use]
     pub fn length(self) -> usize {
         match self {
@@ -43,6 +44,7 @@ pub enum WorkingKeyType {
 }
 
 impl From<KeyType> for WorkingKeyType {
+    #[inline]
     fn from(size: KeyType) -> Self {
         Self::Aes(size)
     }
@@ -50,6 +52,7 @@ impl From<KeyType> for WorkingKeyType {
 
 impl WorkingKeyType {
     /// Length of the key in bytes.
+    #[inline]
     #[must_use]
     pub fn length(self) -> usize {
         match self {
@@ -92,6 +95,7 @@ impl WorkingKeyType {
     }
 
     /// Table 3 (algorithm) and the length in bits.
+    #[inline]
     pub(super) fn algorithm_and_bits(self) -> [u8; 4] {
         let [high, low] = match self {
             Self::Tdes2 | Self::Aes(KeyType::Aes128) | Self::Hmac128 => [0x00, 0x80],

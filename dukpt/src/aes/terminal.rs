@@ -2,10 +2,13 @@
 //! tests. Over any [`Key`], so that a virtual device can keep its keys in a token as well.
 
 use super::{
-    DataEncryptionKey, DataKey, Derivation, KeyType, Ksn, MacGenerationKey, MacVerificationKey, PinKey, Purpose,
-    TransactionKey, Usage, WorkingKeyType,
+    DataEncryptionKey, DataKey, Derivation, KeyEncryptionKey, KeyType, Ksn, MacGenerationKey, MacVerificationKey,
+    PinKey, Purpose, TransactionKey, Usage, WorkingKeyType, working,
 };
 use crate::{Exhausted, Key, KeyError};
+
+/// Where a device is after its last transaction: on the way to its update key, beyond every transaction key.
+const END_OF_LIFE: u32 = 0xFFFF_8000;
 
 /// A device: 32 registers at most, each with the key of one future path. The initial key is not kept.
 #[expect(missing_debug_implementations, reason = "holds keys")]
@@ -70,15 +73,31 @@ impl<K: Key> Terminal<K> {
         let Some(key) = register.as_ref() else { return Err(Exhausted.into()) };
         // There are no keys below a counter with all 16 bits, so that the counter skips them.
         let skip = counter.count_ones() >= Ksn::MAX_COUNTER_BITS;
-        if !skip {
-            for (bit, register) in (0..).zip(below) {
-                let step = Derivation::register(ksn.derivation_id(), counter | 1 << bit, self.base);
-                *register = Some(key.derive(&step)?);
+        let next = counter.wrapping_add(if skip { 1 << lowest } else { 1 });
+        for (bit, register) in (0..).zip(below) {
+            let path = counter | 1 << bit;
+            if !skip || (next == 0 && path == END_OF_LIFE) {
+                *register = Some(key.derive(&Derivation::register(ksn.derivation_id(), path, self.base))?);
             }
         }
         let key = register.take().ok_or(Exhausted)?;
-        self.counter = counter.wrapping_add(if skip { 1 << lowest } else { 1 });
+        self.counter = next;
         Ok(Transaction(TransactionKey { key, ksn, base: self.base }))
+    }
+
+    /// The update key ([`super::update_key`]), under which the device gets its next initial key: at any time, after its last
+    /// transaction too. Nothing is used up. The initial key comes in a key block under it (X9.24-3:2017, 6.5.2, wants
+    /// TR-31), and with its own initial key id it makes a new device, of counter zero: [`Terminal::new`].
+    ///
+    /// # Errors
+    /// As of [`super::update_key`].
+    pub fn update_key(&self, key_type: WorkingKeyType) -> Result<KeyEncryptionKey<K>, KeyError> {
+        let counter = if self.counter == 0 { END_OF_LIFE } else { self.counter };
+        // Of the chain to the update key, the device has the key at the counter's leading ones: with the bit below them, if
+        // that register is full; else the next transaction's.
+        let bit = counter.trailing_zeros().max((!counter).checked_ilog2().unwrap_or_default());
+        let parent = self.registers.get(index(bit)).and_then(Option::as_ref).ok_or(Exhausted)?;
+        working::update_key_from(parent, None, bit, self.initial_key_id, self.base, key_type)
     }
 }
 

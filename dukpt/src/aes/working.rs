@@ -18,11 +18,8 @@ impl<K: Key> TransactionKey<K> {
     /// # Errors
     /// [`KeyError::Ksn`] for counter zero, else what the store says.
     pub fn derive(base_key: &K, ksn: &Ksn, base: KeyType) -> Result<Self, KeyError> {
-        let steps = ksn.registers(base)?;
-        let mut key = base_key.derive(&Derivation::initial_key(ksn.initial_key_id(), base))?;
-        for step in steps {
-            key = key.derive(&step)?;
-        }
+        let initial_key = Derivation::initial_key(ksn.initial_key_id(), base);
+        let key = base_key.derive_path(core::iter::once(initial_key).chain(ksn.registers(base)?), None)?;
         Ok(Self { key, ksn: *ksn, base })
     }
 
@@ -97,15 +94,25 @@ pub fn update_key<K: Key>(
     base: KeyType,
     key_type: WorkingKeyType,
 ) -> Result<KeyEncryptionKey<K>, KeyError> {
+    let first = Derivation::initial_key(initial_key_id, base);
+    update_key_from(base_key, Some(first), u32::BITS, initial_key_id, base, key_type)
+}
+
+/// The rest of the chain: `first`, the steps of the `bits` lowest counter bits, all above being set, and the update key.
+pub(super) fn update_key_from<K: Key>(
+    parent: &K,
+    first: Option<Derivation>,
+    bits: u32,
+    initial_key_id: [u8; 8],
+    base: KeyType,
+    key_type: WorkingKeyType,
+) -> Result<KeyEncryptionKey<K>, KeyError> {
     let key_type = key_type.cipher()?.under(base)?;
     let [_, _, _, _, a, b, c, d] = initial_key_id;
     let derivation_id = [a, b, c, d];
-    let mut key = base_key.derive(&Derivation::initial_key(initial_key_id, base))?;
-    for shift in (0..u32::BITS).rev() {
-        key = key.derive(&Derivation::register(derivation_id, u32::MAX << shift, base))?;
-    }
-    let step = Derivation::working(derivation_id, u32::MAX, Usage::KeyEncryption, key_type, Purpose::Check);
-    key.derive(&step).map(KeyEncryptionKey)
+    let registers = (0..bits).rev().map(|bit| Derivation::register(derivation_id, u32::MAX << bit, base));
+    let last = Derivation::working(derivation_id, u32::MAX, Usage::KeyEncryption, key_type, Purpose::Check);
+    parent.derive_path(first.into_iter().chain(registers).chain([last]), None).map(KeyEncryptionKey)
 }
 
 /// The data key of one transaction. Its only operation is the decryption of what the other side encrypted.
@@ -119,7 +126,28 @@ impl<K: Key> DataKey<K> {
     /// # Errors
     /// [`KeyError::Ksn`] for counter zero, else what the store says.
     pub fn derive(base_key: &K, ksn: &Ksn, suite: Suite) -> Result<Self, KeyError> {
-        TransactionKey::derive(base_key, ksn, suite.base())?.data_key(suite.data().into(), suite.usage().into())
+        Self::derive_after(None, base_key, ksn, suite)
+    }
+
+    /// As [`DataKey::derive`], for one transaction after another: the memory of a `spent` key becomes that of the new one.
+    ///
+    /// # Errors
+    /// As of [`DataKey::derive`]; the spent key is gone either way.
+    pub fn derive_after(spent: Option<Self>, base_key: &K, ksn: &Ksn, suite: Suite) -> Result<Self, KeyError> {
+        let path = core::iter::once(ksn.initial_key(suite)).chain(ksn.steps(suite)?);
+        base_key.derive_path(path, spent.map(|key| key.0)).map(Self)
+    }
+
+    /// The data keys of many transactions, which a store may derive together. `each` gets the number of a KSN with its key,
+    /// in any order, or with the reason why there is none, and may give back a key that is needed no more.
+    pub fn derive_each<'k>(
+        base_key: &K,
+        ksns: impl IntoIterator<Item = &'k Ksn>,
+        suite: Suite,
+        mut each: impl FnMut(usize, Result<Self, KeyError>) -> Option<Self>,
+    ) {
+        let path = |ksn: &Ksn| Ok(core::iter::once(ksn.initial_key(suite)).chain(ksn.steps(suite)?));
+        base_key.derive_each(ksns.into_iter().map(path), |number, key| each(number, key.map(Self)).map(|key| key.0));
     }
 
     /// CBC decryption in place; `data` is whole blocks of the key's cipher, and TDES takes the first 8 bytes of the IV.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::{Cipher, InitialKey, Ksn, Variant};
+use super::{Cipher, InitialKey, Ksn, Variant, keys::derive_lanes};
 use crate::{KeyError, KsnError, clear::ClearKey, software};
 
 /// The data keys of many transactions, 16 bytes each. Their only operation is decryption.
@@ -21,14 +21,27 @@ impl DataKeys {
     /// # Errors
     /// [`KsnError::CounterZero`] if one of the counters is.
     pub fn derive(transactions: &[(&InitialKey, Ksn)], variant: Variant) -> Result<Self, KsnError> {
-        if transactions.iter().any(|(_, ksn)| ksn.counter() == 0) {
-            return Err(KsnError::CounterZero);
-        }
         let mut initial = Zeroizing::new(Vec::with_capacity(transactions.len()));
         initial.extend(transactions.iter().map(|(key, _)| *key.expose()));
-        let registers: Vec<u64> = transactions.iter().map(|(_, ksn)| ksn.register()).collect();
-        let mut keys = Zeroizing::new(alloc::vec![[0; 16]; transactions.len()]);
-        software::tdes_working_keys(&initial, &registers, variant.working(), &mut keys);
+        Self::from_initial(&initial, transactions.iter().map(|(_, ksn)| ksn), variant)
+    }
+
+    /// The same from the clear base key.
+    pub(crate) fn from_base_key(base_key: &[u8; 16], ksns: &[Ksn], variant: Variant) -> Result<Self, KsnError> {
+        Self::from_initial(&derive_lanes(base_key, ksns), ksns.iter(), variant)
+    }
+
+    fn from_initial<'a>(
+        initial: &[[u8; 16]],
+        ksns: impl Iterator<Item = &'a Ksn> + Clone,
+        variant: Variant,
+    ) -> Result<Self, KsnError> {
+        if ksns.clone().any(|ksn| ksn.counter() == 0) {
+            return Err(KsnError::CounterZero);
+        }
+        let registers: Vec<[u8; 8]> = ksns.map(|ksn| ksn.register().to_be_bytes()).collect();
+        let mut keys = Zeroizing::new(alloc::vec![[0; 16]; initial.len()]);
+        software::tdes_working_keys(initial, &registers, variant.working(), &mut keys);
         Ok(Self(keys))
     }
 

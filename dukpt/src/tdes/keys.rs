@@ -36,22 +36,7 @@ impl InitialKey {
 
     /// As [`InitialKey::derive`] for many devices, in lanes.
     pub(crate) fn derive_many(base_key: &[u8; 16], ksns: &[Ksn]) -> Vec<Self> {
-        let variant = xor(base_key, &VARIANT_C0);
-        let mut keys = Zeroizing::new(alloc::vec![*base_key; 2 * ksns.len()]);
-        keys[ksns.len()..].fill(*variant);
-        let mut blocks = Zeroizing::new(Vec::with_capacity(2 * ksns.len()));
-        (0..2).for_each(|_| blocks.extend(ksns.iter().map(Ksn::initial_key_block)));
-        software::tdes_encrypt_lanes(&keys, &mut blocks);
-        let (left, right) = blocks.split_at(ksns.len());
-        left.iter()
-            .zip(right)
-            .map(|(left, right)| {
-                Self(Secret::filled(|key| {
-                    key[..8].copy_from_slice(left);
-                    key[8..].copy_from_slice(right);
-                }))
-            })
-            .collect()
+        derive_lanes(base_key, ksns).iter().map(|bytes| Self(Secret::filled(|key| *key = *bytes))).collect()
     }
 
     /// From the clear base key: TDES of the KSN block under the key and under its variant (X9.24-1:2009, A.6).
@@ -64,6 +49,25 @@ impl InitialKey {
             }
         }))
     }
+}
+
+/// The clear initial keys of many devices, in one piece of memory.
+pub(super) fn derive_lanes(base_key: &[u8; 16], ksns: &[Ksn]) -> Zeroizing<Vec<[u8; 16]>> {
+    let n = ksns.len();
+    let variant = xor(base_key, &VARIANT_C0);
+    // Not by `vec!`, which looks whether what it repeats is zero.
+    let mut keys = Zeroizing::new(Vec::with_capacity(2 * n));
+    keys.extend(core::iter::repeat_n(*base_key, n));
+    keys.extend(core::iter::repeat_n(*variant, n));
+    let mut blocks = Zeroizing::new(Vec::with_capacity(2 * n));
+    (0..2).for_each(|_| blocks.extend(ksns.iter().map(Ksn::initial_key_block)));
+    software::tdes_encrypt_lanes(&keys, &mut blocks);
+    keys.truncate(n);
+    for (i, key) in keys.iter_mut().enumerate() {
+        key[..8].copy_from_slice(&blocks[i]);
+        key[8..].copy_from_slice(&blocks[n + i]);
+    }
+    keys
 }
 
 /// The key of one transaction that its working keys are variants of, 16 bytes.

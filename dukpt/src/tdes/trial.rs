@@ -77,7 +77,7 @@ impl TrialKeys {
         }
         let mut initial = Zeroizing::new(Vec::with_capacity(transactions.len()));
         initial.extend(transactions.iter().map(|(key, _)| *key.expose()));
-        let registers: Vec<u64> = transactions.iter().map(|(_, ksn)| ksn.register()).collect();
+        let registers: Vec<[u8; 8]> = transactions.iter().map(|(_, ksn)| ksn.register().to_be_bytes()).collect();
         let mut keys = Zeroizing::new(alloc::vec![[0; 16]; transactions.len()]);
         let bare = software::Working { variant: [0; 8], encrypt_under_itself: false };
         software::tdes_working_keys(&initial, &registers, bare, &mut keys);

@@ -1,5 +1,7 @@
 //! The grammar of tracks 1 and 2 (ISO/IEC 7813), of track 3's frame, and of keyed entry.
 
+use subtle::{Choice, CtOption};
+
 use super::check_character::Charset;
 
 /// The fields of one decrypted track, borrowed from its text.
@@ -23,34 +25,19 @@ pub(super) enum End {
     Bare,
 }
 
-/// Finds the end of a track: the text up to and with the end sentinel, if what stands behind it is right.
-///
-/// Where the payload tells the clear length, that is the check character and nothing else: to take one that is missing
-/// would let a changed ciphertext through. Otherwise it is the check character, which may be left out, and padding:
-/// zeros, or anything shorter than a block.
-pub(super) fn text(clear: &[u8], told: End, charset: Charset) -> Option<&[u8]> {
-    // The end sentinel is legal nowhere else in a track.
-    let end = clear.iter().position(|&byte| byte == b'?')? + 1;
-    let (text, behind) = clear.split_at(end);
-    let check = charset.check_character(text);
-    let checked = match told {
-        End::Told(length) => match clear.get(end..length)? {
-            [character] => *character == check,
-            _ => false,
-        },
-        End::Open => match behind {
-            [] => true,
-            [0, ..] => is_padding(behind),
-            [character, padding @ ..] => *character == check && is_padding(padding),
-        },
-        End::Bare => behind.is_empty(),
+/// Finds the end of a track: the text up to and with the end sentinel, if [`Charset::text_length`] finds it right and it
+/// `agrees` with its masked copy.
+pub(super) fn text(clear: &[u8], told: End, charset: Charset, agrees: Choice) -> Option<&[u8]> {
+    let (length, bare) = match told {
+        End::Told(length) => (Some(length), false),
+        End::Open => (None, false),
+        End::Bare => (None, true),
     };
-    // The start sentinel is checked by each grammar: `+` opens a track 3 but is outside its character set.
-    (checked && text.iter().skip(1).all(|&byte| charset.holds(byte))).then_some(text)
-}
-
-fn is_padding(bytes: &[u8]) -> bool {
-    bytes.len() < 16 || bytes.iter().all(|&byte| byte == 0)
+    // The one decision over the whole text; from here on, its length is known.
+    let end = charset.text_length(clear, length).and_then(|end| CtOption::new(end, agrees));
+    let end: u64 = Option::from(end)?;
+    let text = clear.get(..usize::try_from(end).ok()?)?;
+    (!bare || text.len() == clear.len()).then_some(text)
 }
 
 /// `%B PAN ^ name ^ YYMM|^ SC|^ discretionary ?`

@@ -12,6 +12,7 @@ mod reader;
 pub(crate) mod tags;
 
 pub use brand::Brand;
+pub use check_character::Charset;
 pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
 pub use emv::ChipData;
 pub use pan::{Pan, PanError, Truncated};

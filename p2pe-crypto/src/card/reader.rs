@@ -4,7 +4,7 @@ mod chip;
 
 use alloc::{string::String, vec::Vec};
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
@@ -14,6 +14,11 @@ use super::{
     jis, packed,
 };
 use crate::{Error, Holds, PayloadError, masked};
+
+/// Where there is no masked copy, nothing disagrees.
+fn yes() -> Choice {
+    Choice::from(1)
+}
 
 /// The card as far as it was read. Every failure is the one opaque error, but for the alarm.
 pub(crate) struct Reader {
@@ -50,8 +55,8 @@ impl Reader {
             Holds::Track { number: Some(number), length, masked } => self.track(number, length, masked, clear),
             Holds::Track { number: None, masked, .. } => self.unnamed(masked, clear),
             Holds::Keyed { length, masked } => {
-                self.compare(masked, clear.get(..length))?;
-                self.read(TrackNumber::Two, Entry::Keyed, End::Told(length), clear)
+                let agrees = self.compare(masked, clear.get(..length))?;
+                self.read(TrackNumber::Two, Entry::Keyed, End::Told(length), agrees, clear)
             }
             Holds::KeyedBare { length } => {
                 let (text, padding) = clear.split_at_checked(length).ok_or(Error::DecryptFailed)?;
@@ -76,7 +81,7 @@ impl Reader {
             Holds::PackedTrack2 if clear.first() == Some(&b'%') => self.unnamed(None, clear),
             Holds::PackedTrack2 => {
                 let text = packed::track_text(&clear).ok_or(Error::DecryptFailed)?;
-                self.read(TrackNumber::Two, Entry::Swiped, End::Bare, text)
+                self.read(TrackNumber::Two, Entry::Swiped, End::Bare, yes(), text)
             }
         }
     }
@@ -105,24 +110,25 @@ impl Reader {
             (None, None) => End::Open,
         };
         // Of track 3 no digits may be shown, and none are compared.
-        if number != TrackNumber::Three {
-            self.compare(masked, clear.get(..length.unwrap_or(clear.len())))?;
-        }
-        self.read(number, Entry::Swiped, end, clear)
+        let agrees = match number {
+            TrackNumber::Three => yes(),
+            _ => self.compare(masked, clear.get(..length.unwrap_or(clear.len())))?,
+        };
+        self.read(number, Entry::Swiped, end, agrees, clear)
     }
 
     /// A track that only its start sentinel names.
     fn unnamed(&mut self, masked: Option<&[u8]>, clear: Zeroizing<Vec<u8>>) -> Result<(), Error> {
-        self.compare(masked, masked.and_then(|masked| clear.get(..masked.len())))?;
+        let agrees = self.compare(masked, masked.and_then(|masked| clear.get(..masked.len())))?;
         match clear.first() {
-            Some(b'%') => self.read(TrackNumber::One, Entry::Swiped, End::Open, clear),
-            Some(b'+') => self.read(TrackNumber::Three, Entry::Swiped, End::Open, clear),
+            Some(b'%') => self.read(TrackNumber::One, Entry::Swiped, End::Open, agrees, clear),
+            Some(b'+') => self.read(TrackNumber::Three, Entry::Swiped, End::Open, agrees, clear),
             _ => {
                 // Keyed data ends behind the expiry or has a `:` there; a track 2 has neither.
-                let text = grammar::text(&clear, End::Open, Charset::Numeric);
+                let text = grammar::text(&clear, End::Open, Charset::Numeric, agrees);
                 let keyed = text.is_some_and(|text| grammar::keyed(text).is_some());
                 let entry = if keyed { Entry::Keyed } else { Entry::Swiped };
-                self.read(TrackNumber::Two, entry, End::Open, clear)
+                self.read(TrackNumber::Two, entry, End::Open, agrees, clear)
             }
         }
     }
@@ -141,21 +147,21 @@ impl Reader {
                 Some(b';') if !told => TrackNumber::Two,
                 Some(_) => number,
             };
-            self.compare(masked, Some(part))?;
+            let agrees = self.compare(masked, Some(part))?;
             let end = if told { End::Told(part.len()) } else { End::Bare };
-            self.read(number, Entry::Swiped, end, Zeroizing::new(part.to_vec()))?;
+            self.read(number, Entry::Swiped, end, agrees, Zeroizing::new(part.to_vec()))?;
         }
         Ok(())
     }
 
-    /// Refuses a clear text that its masked copy contradicts. Where the mask is a digit, only now is it told from clear
-    /// account data.
-    fn compare(&self, masked: Option<&[u8]>, clear: Option<&[u8]>) -> Result<(), Error> {
-        let (Some(masked), Some(clear)) = (masked, clear) else { return Ok(()) };
+    /// Whether a clear text agrees with its masked copy. Where the mask is a digit, only now is it told from clear account
+    /// data.
+    fn compare(&self, masked: Option<&[u8]>, clear: Option<&[u8]>) -> Result<Choice, Error> {
+        let (Some(masked), Some(clear)) = (masked, clear) else { return Ok(yes()) };
         if self.mask.is_ascii_digit() && masked::shows_the_middle(masked, clear) {
             return Err(PayloadError::ClearAccountData.into());
         }
-        if masked::agrees(masked, clear, self.mask) { Ok(()) } else { Err(Error::DecryptFailed) }
+        Ok(masked::agrees(masked, clear, self.mask))
     }
 
     fn read(
@@ -163,13 +169,14 @@ impl Reader {
         number: TrackNumber,
         entry: Entry,
         told: End,
+        agrees: Choice,
         mut clear: Zeroizing<Vec<u8>>,
     ) -> Result<(), Error> {
         let charset = match number {
             TrackNumber::One => Charset::Alphanumeric,
             _ => Charset::Numeric,
         };
-        let text = grammar::text(&clear, told, charset).ok_or(Error::DecryptFailed)?;
+        let text = grammar::text(&clear, told, charset, agrees).ok_or(Error::DecryptFailed)?;
         let fields = match (number, entry) {
             (TrackNumber::One, _) => grammar::track1(text),
             (TrackNumber::Two, Entry::Keyed) => grammar::keyed(text),
@@ -198,7 +205,7 @@ impl Reader {
             self.entry = Some(entry);
         }
         if let (Some(one), Some(other)) = (self.expiry, fields.expiry)
-            && one != other
+            && !bool::from(one.ct_eq(&other))
         {
             return Err(Error::DecryptFailed);
         }

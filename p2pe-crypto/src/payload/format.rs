@@ -114,9 +114,10 @@ impl Format {
     }
 
     /// Whether the bytes begin as this layout does. One layout at most should say so of any bytes.
-    pub(super) fn recognises(self, bytes: &[u8]) -> bool {
+    fn recognises(self, bytes: &[u8]) -> bool {
         match self {
-            Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => framing::format(bytes) == Some(self),
+            // One envelope for three layouts: looked at once, for all of them.
+            Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => false,
             Self::IdTechXml => bytes.trim_ascii_start().starts_with(b"<DvcMsg"),
             Self::Neo => Reply::begins(bytes),
             Self::QuickChip => QuickChip::begins(bytes),
@@ -142,7 +143,8 @@ pub struct Formats(u32);
 impl Formats {
     /// Those that recognise the bytes.
     pub(super) fn recognising(bytes: &[u8]) -> Self {
-        let recognising = Format::ALL.into_iter().filter(|format| format.recognises(bytes));
+        let framed = framing::format(bytes);
+        let recognising = Format::ALL.into_iter().filter(|format| framed == Some(*format) || format.recognises(bytes));
         Self(recognising.fold(0, |set, format| set | 1 << format as u32))
     }
 

@@ -9,10 +9,10 @@ use super::PayloadError;
 /// The value of each character, and `FF` for what is no hex digit.
 const VALUES: [u8; 256] = {
     let mut values = [0xFF; 256];
-    let mut value = 0;
+    let mut value: u8 = 0;
     while value < 16 {
-        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
-        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
         value += 1;
     }
     values
@@ -35,6 +35,14 @@ pub(super) fn decode_into(digits: &[u8], bytes: &mut Vec<u8>) -> Result<(), Payl
         high << 4 | low & 0x0F
     }));
     if illegal == 0 { Ok(()) } else { Err(PayloadError::NotHex) }
+}
+
+/// Whether these are whole bytes in hex digits of either case.
+pub(super) fn check(digits: &[u8]) -> Result<(), PayloadError> {
+    if !digits.len().is_multiple_of(2) {
+        return Err(PayloadError::OddHexLength);
+    }
+    if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(PayloadError::NotHex) }
 }
 
 /// Reads `N` bytes and nothing else.

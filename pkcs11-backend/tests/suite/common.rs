@@ -5,7 +5,10 @@ use cryptoki::{
     object::{Attribute, ObjectClass},
     session::Session,
 };
-use dukpt::{KeyId, KeyImport, KeyMaterial, Lifetime, MemoryStore, aes};
+use dukpt::{
+    CheckMethod, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm, MacFormat, MemoryStore,
+    aes::{self, KeyType, Usage, WorkingKeyType},
+};
 use pkcs11_backend::{PinSource, Pkcs11Store, Settings, Token, TokenSelector};
 use throwaway_token::ThrowawayToken;
 
@@ -85,4 +88,44 @@ pub(crate) fn other_session(token: &ThrowawayToken) -> Session {
 /// How many session keys the whole process has.
 pub(crate) fn session_keys(session: &Session) -> usize {
     session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(false)]).unwrap().len()
+}
+
+/// What the working keys of one transaction say to everything, errors included.
+pub(crate) fn working_keys<S: KeyStore>(store: &S, name: &str, base: KeyType, ksn: &aes::Ksn) -> Vec<String> {
+    let base_key = store.key(&id(name)).unwrap();
+    let transaction = aes::TransactionKey::derive(&base_key, ksn, base).unwrap();
+    let (iv, mut said) = ([9; 16], Vec::new());
+    for size in [KeyType::Aes128, KeyType::Aes192, KeyType::Aes256].map(WorkingKeyType::from) {
+        for length in [0, 15, 16, 48] {
+            let mut data = vec![0xA5; length];
+            let done = transaction.data_key(size, Usage::DataBoth).and_then(|key| key.decrypt_cbc(&iv, &mut data));
+            said.push(format!("{done:?} {data:?}"));
+            let key = transaction.response_data_key(size, Usage::DataDecrypt);
+            let done = key.and_then(|key| key.encrypt_cbc(&iv, &mut data));
+            said.push(format!("{done:?} {data:?}"));
+            let done = transaction.pin_key(size).and_then(|key| key.encrypt_block(&mut data));
+            said.push(format!("{done:?} {data:?}"));
+            let done = transaction.pin_key(size).and_then(|key| key.decrypt_block(&mut data));
+            said.push(format!("{done:?} {data:?}"));
+            for algorithm in [MacAlgorithm::Cmac, MacAlgorithm::HmacSha256] {
+                let format = MacFormat::new(algorithm, 8).unwrap();
+                let key = transaction.response_mac_key(size, Usage::MacBoth);
+                let mac = key.and_then(|key| key.generate(format, &data));
+                said.push(format!("{:?}", mac.as_ref().map(|mac| mac.as_bytes())));
+                if let Ok(mac) = mac {
+                    let key = transaction.mac_key(size, Usage::MacBoth).unwrap();
+                    said.push(format!("{:?}", key.verify(format, &data, mac.as_bytes())));
+                    said.push(format!("{:?}", key.verify(format, &data, &[0; 8])));
+                }
+            }
+        }
+        let kek = transaction.key_encryption_key(size);
+        let value = kek.and_then(|key| key.check_value(CheckMethod::Legacy));
+        said.push(format!("{:?}", value.map(|value| value.to_string())));
+    }
+    let format = MacFormat::new(MacAlgorithm::HmacSha256, 32).unwrap();
+    let mac = transaction.response_mac_key(WorkingKeyType::Hmac256, Usage::MacVerify);
+    let mac = mac.and_then(|key| key.generate(format, b"message"));
+    said.push(format!("{:?}", mac.map(|mac| mac.as_bytes().to_vec())));
+    said
 }

@@ -1,6 +1,6 @@
 //! The token and the software agree, key by key and in threads.
 
-use crate::common::{AES_KEYS, aes_ksn, all_keys, filled, hex, id, material, memory, open, suite};
+use crate::common::{AES_KEYS, aes_ksn, all_keys, filled, hex, id, material, memory, open, suite, working_keys};
 use dukpt::{Custody, Key, KeyImport, KeyMaterial, KeyStore, KsnError, Lifetime, Scheme, aes, tdes};
 use proptest::{
     prelude::*,
@@ -189,52 +189,17 @@ fn aes_working_keys() -> Result<(), Error> {
     use aes::{KeyType, Usage, WorkingKeyType};
     use dukpt::{CheckMethod, KeyError, MacAlgorithm, MacFormat};
 
-    fn said<S: KeyStore>(store: &S, name: &str, base: KeyType, ksn: &aes::Ksn) -> Vec<String> {
-        let base_key = store.key(&id(name)).unwrap();
-        let transaction = aes::TransactionKey::derive(&base_key, ksn, base).unwrap();
-        let (iv, mut said) = ([9; 16], Vec::new());
-        for size in [KeyType::Aes128, KeyType::Aes192, KeyType::Aes256].map(WorkingKeyType::from) {
-            for length in [0, 15, 16, 48] {
-                let mut data = vec![0xA5; length];
-                let done = transaction.data_key(size, Usage::DataBoth).and_then(|key| key.decrypt_cbc(&iv, &mut data));
-                said.push(format!("{done:?} {data:?}"));
-                let key = transaction.response_data_key(size, Usage::DataDecrypt);
-                let done = key.and_then(|key| key.encrypt_cbc(&iv, &mut data));
-                said.push(format!("{done:?} {data:?}"));
-                let done = transaction.pin_key(size).and_then(|key| key.encrypt_block(&mut data));
-                said.push(format!("{done:?} {data:?}"));
-                let done = transaction.pin_key(size).and_then(|key| key.decrypt_block(&mut data));
-                said.push(format!("{done:?} {data:?}"));
-                for algorithm in [MacAlgorithm::Cmac, MacAlgorithm::HmacSha256] {
-                    let format = MacFormat::new(algorithm, 8).unwrap();
-                    let key = transaction.response_mac_key(size, Usage::MacBoth);
-                    let mac = key.and_then(|key| key.generate(format, &data));
-                    said.push(format!("{:?}", mac.as_ref().map(|mac| mac.as_bytes())));
-                    if let Ok(mac) = mac {
-                        let key = transaction.mac_key(size, Usage::MacBoth).unwrap();
-                        said.push(format!("{:?}", key.verify(format, &data, mac.as_bytes())));
-                        said.push(format!("{:?}", key.verify(format, &data, &[0; 8])));
-                    }
-                }
-            }
-            let kek = transaction.key_encryption_key(size);
-            let value = kek.and_then(|key| key.check_value(CheckMethod::Legacy));
-            said.push(format!("{:?}", value.map(|value| value.to_string())));
-        }
-        let format = MacFormat::new(MacAlgorithm::HmacSha256, 32).unwrap();
-        let mac = transaction.response_mac_key(WorkingKeyType::Hmac256, Usage::MacVerify);
-        let mac = mac.and_then(|key| key.generate(format, b"message"));
-        said.push(format!("{:?}", mac.map(|mac| mac.as_bytes().to_vec())));
-        said
-    }
-
     isolated("differential::aes_working_keys", |token| {
         let token = open(token);
         let (store, software) = (filled(&token, Lifetime::Session), memory());
         for (name, base, _) in AES_KEYS {
             for counter in [1, 7, 0xFFFF_0000] {
                 let ksn = aes_ksn(counter);
-                assert_eq!(said(&store, name, base, &ksn), said(&software, name, base, &ksn), "{name} {counter}");
+                assert_eq!(
+                    working_keys(&store, name, base, &ksn),
+                    working_keys(&software, name, base, &ksn),
+                    "{name} {counter}"
+                );
             }
         }
         // What a token cannot do, it names.

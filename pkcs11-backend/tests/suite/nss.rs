@@ -2,8 +2,14 @@
 
 use std::{fs, process::Command};
 
-use crate::common::{AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, hex, id, import_all, material, memory, suite};
-use dukpt::{Key, KeyError, KeyImport, KeyStore, Lifetime, aes, tdes};
+use crate::common::{
+    AES_KEYS, HMAC_KEY, TDES_KEY, aes_ksn, all_keys, hex, id, import_all, material, memory, suite, working_keys,
+};
+use dukpt::{
+    CheckMethod, Key, KeyError, KeyImport, KeyStore, Lifetime, MacAlgorithm, MacError, MacFormat, Padding,
+    aes::{self, KeyType, Usage, WorkingKeyType},
+    tdes,
+};
 use pkcs11_backend::{OpenError, PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Error, find_library, skipped};
 
@@ -50,6 +56,14 @@ fn the_same_keys_in_nss_softokn() -> Result<(), Error> {
             assert_eq!(results[0], results[1], "{name} {counter}");
         }
     }
+    for (name, base, _) in AES_KEYS {
+        for counter in [1, 7, 0xFFFF_0000] {
+            let ksn = aes_ksn(counter);
+            let by_software = working_keys(&software, name, base, &ksn);
+            assert_eq!(working_keys(&store, name, base, &ksn), by_software, "{name} {counter}");
+        }
+    }
+    limits(&store, &software);
     let ksn = tdes::Ksn::try_from(&hex("FFFF9876543210EFF801")[..]).unwrap();
     let initial = store.key(&id("tdes")).unwrap().tdes_initial_key(&ksn).unwrap();
     assert_eq!(initial.expose()[..], hex("6AC292FAA1315B4D858AB3A3D7D5933A"));
@@ -74,4 +88,43 @@ fn the_same_keys_in_nss_softokn() -> Result<(), Error> {
     }
     assert!(store.list().unwrap().is_empty());
     Ok(())
+}
+
+/// Beyond what every token does: it takes HMAC keys of 16 and 24 bytes, which SoftHSM refuses. What it does not do has its own
+/// error.
+fn limits(store: &impl KeyStore, software: &impl KeyStore) {
+    let (base_key, same) = (store.key(&id("aes-256")).unwrap(), software.key(&id("aes-256")).unwrap());
+    let ours = aes::TransactionKey::derive(&base_key, &aes_ksn(3), KeyType::Aes256).unwrap();
+    let theirs = aes::TransactionKey::derive(&same, &aes_ksn(3), KeyType::Aes256).unwrap();
+    let hmac = MacFormat::new(MacAlgorithm::HmacSha256, 32).unwrap();
+    for key_type in [WorkingKeyType::Hmac128, WorkingKeyType::Hmac192, WorkingKeyType::Hmac256] {
+        let mac = ours.response_mac_key(key_type, Usage::MacBoth).unwrap().generate(hmac, b"message").unwrap();
+        let key = theirs.mac_key(key_type, Usage::MacBoth).unwrap();
+        assert_eq!(key.verify(hmac, b"message", mac.as_bytes()), Ok(()), "{key_type:?}");
+        assert_eq!(key.verify(hmac, b"massage", mac.as_bytes()), Err(MacError::Mismatch), "{key_type:?}");
+    }
+
+    for key_type in [WorkingKeyType::Tdes2, WorkingKeyType::Tdes3] {
+        let mac_key = ours.mac_key(key_type, Usage::MacBoth).err();
+        for refused in [ours.pin_key(key_type).err(), ours.data_key(key_type, Usage::DataBoth).err(), mac_key] {
+            assert_eq!(refused, Some(KeyError::Unsupported("TDES keys derived from AES keys")));
+        }
+    }
+    let retail = MacFormat::new(MacAlgorithm::Retail(Padding::Zeros), 8).unwrap();
+    let key = ours.response_mac_key(KeyType::Aes128.into(), Usage::MacBoth).unwrap();
+    assert_eq!(key.generate(retail, b"").err(), Some(KeyError::NotPermitted));
+
+    let no_cmac = Err(KeyError::Unsupported("CMAC check values"));
+    let (initial_key_id, size) = (aes_ksn(1).initial_key_id(), KeyType::Aes256);
+    let key = aes::update_key(&base_key, initial_key_id, size, size.into()).unwrap();
+    assert_eq!(key.check_value(CheckMethod::Cmac).map(|value| value.to_string()), no_cmac);
+    let same = aes::update_key(&same, initial_key_id, size, size.into()).unwrap();
+    let [ours, theirs] = [key.check_value(CheckMethod::Legacy), same.check_value(CheckMethod::Legacy)];
+    assert_eq!(ours.unwrap().to_string(), theirs.unwrap().to_string());
+    for (name, ..) in all_keys() {
+        let key = store.key(&id(name)).unwrap();
+        assert_eq!(key.check_value(CheckMethod::Cmac).map(|value| value.to_string()), no_cmac, "{name}");
+        let legacy = software.key(&id(name)).unwrap().check_value(CheckMethod::Legacy).unwrap().to_string();
+        assert_eq!(key.check_value(CheckMethod::Legacy).unwrap().to_string(), legacy, "{name}");
+    }
 }

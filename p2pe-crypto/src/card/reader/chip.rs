@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use zeroize::Zeroizing;
 
-use super::Reader;
+use super::{Reader, yes};
 use crate::{
     Entry, Error, TrackNumber,
     card::{
@@ -72,7 +72,9 @@ impl Reader {
         if let (Some(masked), Some(track)) = (masked, &self.sensitive.tracks[TrackNumber::Two.index()]) {
             let clear = track.expose().as_bytes();
             let (masked, clear) = (number(masked).map(|end| &masked[..end]), number(clear).map(|end| &clear[..end]));
-            self.compare(masked, clear)?;
+            if !bool::from(self.compare(masked, clear)?) {
+                return Err(Error::DecryptFailed);
+            }
         }
         Ok(())
     }
@@ -81,7 +83,7 @@ impl Reader {
     pub(super) fn value(&mut self, tag: Tag, masked: Option<&[u8]>, value: &[u8]) -> Result<(), Error> {
         let agrees = match masked {
             Some(masked) if tags::holds_account_nibbles(tag) => packed::agrees(masked, value),
-            Some(masked) if tags::is_account(tag) => masked::agrees(masked, value, self.mask),
+            Some(masked) if tags::is_account(tag) => masked::agrees(masked, value, self.mask).into(),
             _ => true,
         };
         if !agrees {
@@ -107,7 +109,7 @@ impl Reader {
     /// A track of a chip, as the text of a stripe. The same may come under several tags; the first is kept.
     fn chip_track(&mut self, number: TrackNumber, text: Zeroizing<Vec<u8>>) -> Result<(), Error> {
         let charset = if number == TrackNumber::One { Charset::Alphanumeric } else { Charset::Numeric };
-        let whole = grammar::text(&text, End::Bare, charset).ok_or(Error::DecryptFailed)?;
+        let whole = grammar::text(&text, End::Bare, charset, yes()).ok_or(Error::DecryptFailed)?;
         let fields = if number == TrackNumber::One { grammar::track1(whole) } else { grammar::equivalent(whole) };
         let fields = fields.ok_or(Error::DecryptFailed)?;
         self.chip.expiry_missing |= fields.expiry.is_none();

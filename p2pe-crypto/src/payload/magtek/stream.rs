@@ -1,6 +1,6 @@
 //! The MagneSafe V5 stream: what a swipe reader types, or sends over a serial line, with `|` between its fields.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::{array, fmt, ops::Range};
 
 use dukpt::Ksn;
@@ -16,22 +16,25 @@ const SEPARATOR: u8 = b'|';
 /// The fields: masked tracks, reader status, three encrypted tracks, MagnePrint status, encrypted MagnePrint, device
 /// serial number, encrypted session id, KSN, CRC of the clear text, CRC of the encrypted text, format code.
 const FIELDS: usize = 13;
+const MASKED: usize = 0;
 const STATUS: usize = 1;
 const FIRST_TRACK: usize = 2;
 const SERIAL: usize = 7;
 const KSN: usize = 9;
 const CRC: usize = 10;
 const FORMAT_CODE: usize = 12;
+/// Hex digits that nothing is read from: MagnePrint, session id, CRC of the encrypted text.
+const UNUSED: [usize; 4] = [5, 6, 8, 11];
 
 /// A stream of one swipe.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stream {
-    // The masked copies; wiped on drop.
-    masked: Zeroizing<Box<[u8]>>,
+    // The masked copies, the ciphertexts and the serial number, one behind the other. Wiped on drop for the copies' sake.
+    data: Zeroizing<Vec<u8>>,
     copies: [Option<Range<usize>>; 3],
-    ciphertexts: [Box<[u8]>; 3],
+    ciphertexts: [Range<usize>; 3],
+    serial: Range<usize>,
     status: [u8; 2],
-    serial: Box<[u8]>,
     ksn: Ksn,
 }
 
@@ -53,32 +56,36 @@ impl Stream {
             return Err(PayloadError::CrcMismatch);
         }
         // The other fields of digits are looked at for what they are: nothing else tells a damaged one.
-        for index in [STATUS, 5, 6, 8, CRC + 1] {
-            hex::decode(field(index))?;
-        }
+        UNUSED.into_iter().try_for_each(|index| hex::check(field(index)))?;
         fixed::<2>(field(FORMAT_CODE))?;
-        let mut ciphertexts: [Box<[u8]>; 3] = array::from_fn(|_| Box::default());
+
+        // Room for all of it at once: a buffer that grows leaves what it held behind.
+        let mut data = Zeroizing::new(Vec::with_capacity(text.len()));
+        data.extend_from_slice(field(MASKED));
+        let mut ciphertexts = [0..0, 0..0, 0..0];
         for (index, place) in ciphertexts.iter_mut().enumerate() {
-            *place = hex::decode(field(FIRST_TRACK + index))?.as_slice().into();
+            let start = data.len();
+            hex::decode_into(field(FIRST_TRACK + index), &mut data)?;
+            *place = start..data.len();
         }
-        let copies = copies(field(0), [0, 1, 2].map(|index| !ciphertexts[index].is_empty()))?;
+        let serial = data.len()..data.len() + field(SERIAL).len();
+        data.extend_from_slice(field(SERIAL));
+
+        let encrypted = ciphertexts.each_ref().map(|range| !range.is_empty());
+        let copies = copies(field(MASKED), encrypted)?;
         for (ciphertext, copy) in ciphertexts.iter().zip(&copies).filter(|(ciphertext, _)| !ciphertext.is_empty()) {
-            fits(ciphertext, copy.clone().map(|range| &field(0)[range]))?;
+            fits(&data[ciphertext.clone()], copy.clone().map(|range| &data[range]))?;
         }
-        if ciphertexts.iter().all(|ciphertext| ciphertext.is_empty()) {
+        if encrypted == [false; 3] {
             return Err(PayloadError::NotEncrypted);
         }
         if field(KSN).is_empty() {
             return Err(PayloadError::MissingKsn);
         }
-        Ok(Self {
-            ksn: Ksn::of_transaction(&hex::decode(field(KSN))?)?,
-            status: fixed(field(STATUS))?,
-            serial: field(SERIAL).into(),
-            masked: Zeroizing::new(field(0).into()),
-            copies,
-            ciphertexts,
-        })
+        let start = data.len();
+        hex::decode_into(field(KSN), &mut data)?;
+        let ksn = Ksn::of_transaction(&data[start..])?;
+        Ok(Self { ksn, status: fixed(field(STATUS))?, serial, data, copies, ciphertexts })
     }
 
     /// The reader's encryption status, as printed: low byte first.
@@ -90,19 +97,19 @@ impl Stream {
     /// The device's serial number, as printed; often empty.
     #[must_use]
     pub fn serial(&self) -> &[u8] {
-        &self.serial
+        &self.data[self.serial.clone()]
     }
 
     /// The masked copy of a track.
     #[must_use]
     pub fn masked(&self, track: TrackNumber) -> Option<&[u8]> {
-        self.copies[track.index()].clone().map(|range| &self.masked[range])
+        self.copies[track.index()].clone().map(|range| &self.data[range])
     }
 
     /// The ciphertext of a track.
     #[must_use]
     pub fn ciphertext(&self, track: TrackNumber) -> Option<&[u8]> {
-        Some(&*self.ciphertexts[track.index()]).filter(|ciphertext| !ciphertext.is_empty())
+        Some(&self.data[self.ciphertexts[track.index()].clone()]).filter(|ciphertext| !ciphertext.is_empty())
     }
 }
 
@@ -159,7 +166,10 @@ fn copies(masked: &[u8], encrypted: [bool; 3]) -> Result<[Option<Range<usize>>; 
 }
 
 fn fixed<const N: usize>(digits: &[u8]) -> Result<[u8; N], PayloadError> {
-    hex::decode(digits)?.as_slice().try_into().map_err(|_| PayloadError::FieldLayoutResidue)
+    if digits.len() != 2 * N {
+        return Err(PayloadError::FieldLayoutResidue);
+    }
+    hex::decode_array(digits)
 }
 
 impl fmt::Debug for Stream {
