@@ -104,7 +104,7 @@ fn raw(ksns: &[&str], ciphertexts: &[&str]) -> Vec<Form> {
     near.extend(others.iter().filter_map(of_other));
     let readings = match readings(ciphertexts) {
         Ok(readings) => readings,
-        Err(form) => return vec![form],
+        Err(cause) => return vec![Form::only(cause)],
     };
     let sent_bytes = hex::decode(sent).unwrap_or_default();
     let mut forms = Vec::new();
@@ -158,7 +158,7 @@ struct Reading {
 }
 
 /// The ways to read ciphertexts, or what keeps them from being read at all.
-fn readings(ciphertexts: &[&str]) -> Result<Vec<Reading>, Form> {
+fn readings(ciphertexts: &[&str]) -> Result<Vec<Reading>, Cause> {
     let mut runs = Vec::new();
     let mut odd = false;
     for text in ciphertexts {
@@ -168,7 +168,7 @@ fn readings(ciphertexts: &[&str]) -> Result<Vec<Reading>, Form> {
             if text.len() % 2 == 1 { Zeroizing::new(format!("0{text}")) } else { Zeroizing::new(text.to_owned()) };
         match hex::decode(even.as_bytes()) {
             Ok(bytes) => runs.push(Zeroizing::new(bytes)),
-            Err(_) => return Err(Form::only(refused(PayloadError::NotHex))),
+            Err(_) => return Err(refused(PayloadError::NotHex)),
         }
     }
     if odd {
@@ -183,7 +183,7 @@ fn readings(ciphertexts: &[&str]) -> Result<Vec<Reading>, Form> {
     if let Some((cause, decoded)) = damage::decoded_text(&runs) {
         readings.push(Reading { cause: Some(cause), runs: decoded, certain: true });
     } else if let Some(cause) = damage::lost_in_text(&runs) {
-        return Err(Form::only(cause));
+        return Err(cause);
     }
     readings.insert(0, Reading { cause: None, runs, certain: false });
     Ok(readings)

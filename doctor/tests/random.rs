@@ -24,7 +24,7 @@ impl Random {
     }
 
     fn hex(&mut self, bytes: usize) -> String {
-        (0..bytes).map(|_| format!("{:02X}", self.next() as u8)).collect()
+        (0..bytes).map(|_| format!("{:02X}", self.next() & 0xFF)).collect()
     }
 }
 
@@ -50,7 +50,7 @@ fn examine(seed: u64, payloads: u64) -> Vec<String> {
     for count in 0..payloads {
         let doctor = Doctor::new(&decryptors[usize::try_from(count % 3).unwrap()]);
         // Counters of up to 10 bits, so that each is a transaction's.
-        let ksn = format!("FFFF98765432{:06X}{:02X}", random.next() & 0x03, random.next() as u8 | 1);
+        let ksn = format!("FFFF98765432{:06X}{:02X}", random.next() & 0x03, random.next() & 0xFF | 1);
         let blocks = 2 + random.next() % 5;
         let ciphertext = random.hex(8 * usize::try_from(blocks).unwrap());
         let diagnosis = doctor.examine(&Case::Raw { ksns: &[&ksn], ciphertexts: &[&ciphertext] });
