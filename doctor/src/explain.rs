@@ -405,7 +405,7 @@ fn damaged(what: &str) -> Cause {
     Cause::new(
         Code::Damaged,
         format!(
-            "keys and settings fit, but {what}: ciphertext or masked copy were changed on their way, or not read well"
+            "under the right keys and settings {what}: ciphertext or masked copy were changed on their way, or not read well"
         ),
         "read the card again; if it stays, find out what changes the payload between device and host",
     )
