@@ -13,6 +13,7 @@ Examples:
   p2pe decrypt --file frame.txt                    a keypad's or reader's frame: card data, masked
   p2pe decrypt --ksn 123456789012345600000001 HEX  track ciphertext with its KSN beside it
   p2pe tokenize --merchant shop-1 < frame.txt      the token a merchant keeps
+  p2pe doctor --file frame.txt                     why it does not decrypt: cause, evidence, what to do
   p2pe conformance --report-junit report.xml       every test vector against your own HSM
 
 Settings: p2pe.toml in this folder, or --config, or $P2PE_CONFIG:
@@ -37,6 +38,9 @@ Exit codes:
   3 configuration                 8 the token cannot be opened
   4 payload, card or key block refused  9 a conformance test or self-test failed
   10 the vault refuses
+
+p2pe doctor: 0 if nothing is wrong; else that of the most probable cause: 3 settings, 4 the payload, 5 the alarm, 6 damaged
+data or no cause found, 7 keys.
 
 Card numbers are shown as BIN and last four; --reveal shows them whole.";
 
@@ -89,6 +93,8 @@ pub(crate) enum Command {
     Decrypt(Decrypt),
     /// Decrypt a device payload and print a merchant's token for the card
     Tokenize(Tokenize),
+    /// Say why a payload does not decrypt, and what to do; shows no card data and accepts nothing
+    Doctor(Doctor),
     /// Run test vectors against the key store and report
     Conformance(Conformance),
     /// Import, generate, list and delete keys in the token
@@ -127,6 +133,26 @@ pub(crate) struct Decrypt {
     /// Show card number, name, security code and tracks in clear
     #[arg(long)]
     pub(crate) reveal: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Doctor {
+    /// The payload as the device sent it: binary, hex or keyboard text; with --ksn, one ciphertext in hex for each track.
+    /// `-` or nothing reads standard input
+    #[arg(value_name = "PAYLOAD")]
+    pub(crate) payload: Vec<String>,
+    /// Read the payload from a file, text or binary
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    pub(crate) file: Option<PathBuf>,
+    /// KSN beside raw ciphertext, in hex; give this again for the other KSNs that the device has
+    #[arg(long, value_name = "HEX")]
+    pub(crate) ksn: Vec<String>,
+    /// A component of the base key in hex, from a file; give this once for each: tried alone and combined, stored nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) component_file: Vec<PathBuf>,
+    /// What the components are of
+    #[arg(long, value_parser = ["tdes-base", "aes-base"], default_value = "tdes-base")]
+    pub(crate) kind: String,
 }
 
 #[derive(clap::Args)]

@@ -1,6 +1,6 @@
 //! The payload: an argument, a file or standard input. An argument holds ciphertext only, so it may be seen by others.
 
-use std::io;
+use std::{io, path::Path};
 
 use p2pe_config::{read_file_wiped, read_wiped};
 use p2pe_crypto::{Payload, tracks::from_hex};
@@ -12,7 +12,19 @@ use crate::{args::PayloadArgs, failure::Failure};
 const LONGEST: usize = 1 << 20;
 
 pub(crate) fn payload(args: &PayloadArgs) -> Result<Payload, Failure> {
-    let inputs = match (&args.file, &args.payload[..]) {
+    let inputs = inputs(args.file.as_deref(), &args.payload)?;
+    match &args.ksn {
+        Some(ksn) => tracks(ksn, &inputs),
+        None => match &inputs[..] {
+            [frame] => Ok(Payload::parse(frame)?),
+            _ => Err(Failure::usage("more than one payload", "pass one frame; several ciphertexts need --ksn")),
+        },
+    }
+}
+
+/// What was passed: the arguments, or a file or standard input as one.
+pub(crate) fn inputs(file: Option<&Path>, arguments: &[String]) -> Result<Vec<Zeroizing<Vec<u8>>>, Failure> {
+    Ok(match (file, arguments) {
         (Some(path), _) => {
             let bytes = read_file_wiped(path, LONGEST).map_err(|error| {
                 Failure::usage(format!("cannot read {}: {error}", path.display()), "correct --file")
@@ -22,14 +34,7 @@ pub(crate) fn payload(args: &PayloadArgs) -> Result<Payload, Failure> {
         (None, []) => vec![standard_input()?],
         (None, [dash]) if dash == "-" => vec![standard_input()?],
         (None, texts) => texts.iter().map(|text| Zeroizing::new(text.clone().into_bytes())).collect(),
-    };
-    match &args.ksn {
-        Some(ksn) => tracks(ksn, &inputs),
-        None => match &inputs[..] {
-            [frame] => Ok(Payload::parse(frame)?),
-            _ => Err(Failure::usage("more than one payload", "pass one frame; several ciphertexts need --ksn")),
-        },
-    }
+    })
 }
 
 /// Raw track ciphertext: hex digits, one track an argument or a line.

@@ -156,7 +156,7 @@ impl Ceremony {
     }
 }
 
-fn malformed(error: MaterialError) -> Failure {
+pub(crate) fn malformed(error: MaterialError) -> Failure {
     let hint = match error {
         MaterialError::Weak => "these components are not what the custodians were given, or the key must be made anew",
         MaterialError::SameComponent => "each component is another one: correct --component-file",
@@ -165,7 +165,7 @@ fn malformed(error: MaterialError) -> Failure {
     Failure::usage(error, hint)
 }
 
-fn component_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(crate) fn component_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     read_key_file(path).map_err(|error| match error {
         KeyFileError::InPlaceOfPath => Failure::usage(
             "--component-file names a file, and here stands what looks like the component itself",

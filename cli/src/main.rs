@@ -5,6 +5,7 @@ mod args;
 mod card;
 mod conformance;
 mod demo;
+mod doctor;
 mod failure;
 mod input;
 mod junit;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Tokenize(command) => card::tokenize(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Conformance(command) => conformance::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(command) => doctor::run(&args.global, command, &output),
         Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),

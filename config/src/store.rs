@@ -199,6 +199,10 @@ impl Key for StoreKey<'_> {
         either!(Self, self, key => key.tdes_initial_keys(ksns))
     }
 
+    fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
+        either!(Self, self, key => key.tdes_taken_for(taken, ksn))
+    }
+
     fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
         either!(Self, self, key => key.tdes_data_keys(ksns, variant))
     }

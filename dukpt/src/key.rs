@@ -57,6 +57,15 @@ pub trait Key: Sized {
         ksns.iter().map(|ksn| self.tdes_initial_key(ksn)).collect()
     }
 
+    /// The transaction key that comes out when this base key is taken for another: for diagnosis.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPermitted`] unless this is a TDES base key; [`KeyError::Ksn`]; [`KeyError::Unsupported`] where the
+    /// derivation cannot be run inside: a token lets no base key out.
+    fn tdes_taken_for(&self, _taken: tdes::TrialBase, _ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
+        Err(KeyError::Unsupported("a base key taken for another key"))
+    }
+
     /// The data keys of many transactions of devices under this base key: key `i` is that of `ksns[i]`.
     ///
     /// # Errors

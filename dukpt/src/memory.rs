@@ -275,6 +275,11 @@ impl Key for MemoryKey<'_> {
         Ok(tdes::InitialKey::derive_many(base_key.try_into().map_err(|_| KeyError::BadLength)?, ksns))
     }
 
+    fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
+        let base_key = self.stored(KeyKind::TdesBase)?;
+        Ok(tdes::TrialKeys::of_base(base_key.try_into().map_err(|_| KeyError::BadLength)?, taken, ksn)?)
+    }
+
     fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
         let base_key = self.stored(KeyKind::TdesBase)?;
         let base_key = base_key.try_into().map_err(|_| KeyError::BadLength)?;

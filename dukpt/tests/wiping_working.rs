@@ -99,6 +99,19 @@ fn tdes_working_keys() {
 }
 
 #[test]
+fn tdes_trials() {
+    let ksn = tdes_ksn("FFFF9876543210EFF801");
+    let trial = || {
+        let keys = tdes::TrialKeys::derive(&[(&initial_key(), ksn)]).unwrap();
+        let data = keys.data_keys(tdes::TrialWorking::Right(tdes::Variant::DataResponse));
+        (keys, data)
+    };
+    assert_eq!(watch(&hex::<16>(TRANSACTION), trial), WIPED);
+    assert_eq!(watch(&hex::<16>(DATA_RESPONSE), trial), WIPED);
+    assert_eq!(watch(&hex::<16>(DATA_RESPONSE_VARIANT), trial), ABSENT, "before the self-encryption");
+}
+
+#[test]
 fn tdes_devices() {
     let (first, second) =
         (hex::<16>("042666B49184CFA368DE9628D0397BC9"), hex::<16>("C46551CEF9FD24B0AA9AD834130D3BC7"));

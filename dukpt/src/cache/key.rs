@@ -208,6 +208,10 @@ impl<S: KeyStore> Key for CachedKey<'_, '_, S> {
         keys.collect::<Option<_>>().ok_or(KeyError::BadLength)
     }
 
+    fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
+        self.inner().tdes_taken_for(taken, ksn)
+    }
+
     /// By way of the initial keys where those are kept; else as the store below does it.
     fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
         if self.cache.initial_keys.borrow().keeps_nothing() {

@@ -12,6 +12,10 @@ use crate::{KeyError, KsnError, clear::ClearKey, software};
 pub struct DataKeys(Zeroizing<Vec<[u8; 16]>>);
 
 impl DataKeys {
+    pub(super) fn new(keys: Zeroizing<Vec<[u8; 16]>>) -> Self {
+        Self(keys)
+    }
+
     /// Derives the data key of each transaction: key `i` from `transactions[i]`, as [`super::DataKey::derive`] does.
     ///
     /// # Errors

@@ -32,7 +32,11 @@ impl InitialKey {
 
     /// A second copy, for a cache.
     pub(crate) fn copy(&self) -> Self {
-        Self(Secret::filled(|key| *key = *self.expose()))
+        Self::copied(self.expose())
+    }
+
+    pub(super) fn copied(bytes: &[u8; 16]) -> Self {
+        Self(Secret::filled(|key| *key = *bytes))
     }
 
     /// As [`InitialKey::derive`] for many devices, in lanes.
