@@ -46,7 +46,8 @@ impl Pkcs11Store {
         lifetime: Lifetime,
         period: &Cryptoperiod,
     ) -> Result<(), KeyError> {
-        let (kind, variant) = (material.kind(), material.tdes_variant());
+        let kind = material.kind();
+        let variant = if self.makes_inside(kind) { None } else { material.tdes_variant() };
         self.must_be_free(id, id.as_str())?;
         if variant.is_some() {
             self.must_be_free(id, &variant_label(id))?;
