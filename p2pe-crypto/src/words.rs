@@ -1,5 +1,5 @@
 //! Eight bytes at a time, in one word with the first byte in the lowest place: which of them are this or that, and which
-//! stand in front of these. No branch and no index depends on the bytes; sums wrap, since a check for
+//! stand in front of these. No branch and no index depends on the bytes, but in [`places`]; sums wrap, since a check for
 //! overflow is a branch.
 //!
 //! A mark is the lowest bit of its byte.
@@ -63,4 +63,10 @@ pub(crate) fn count(word: u64) -> u64 {
 /// The bytes of a word, added up without carry.
 pub(crate) fn sum(word: u64) -> u8 {
     word.to_le_bytes().into_iter().fold(0, |sum, byte| sum ^ byte)
+}
+
+/// Where public bytes stand that are marked in their words.
+pub(crate) fn places(bytes: &[u8], marks: impl Fn(u64) -> u64) -> impl Iterator<Item = usize> {
+    let marked = words(bytes).map(marks).enumerate().filter(|(_, marks)| *marks != 0);
+    marked.flat_map(|(word, marks)| (0..8).filter(move |at| marks >> (8 * at) & 1 == 1).map(move |at| 8 * word + at))
 }

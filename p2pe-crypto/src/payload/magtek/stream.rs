@@ -41,9 +41,8 @@ pub struct Stream {
 impl Stream {
     /// Whether the text begins with masked tracks and a separator behind the last one.
     pub(in super::super) fn begins(input: &[u8]) -> bool {
-        let tracks = input.split(|&byte| byte == SEPARATOR).next().unwrap_or_default();
-        let whole = matches!(tracks, [b'%' | b';' | b'+', .., b'?']);
-        whole && tracks.len() < input.len()
+        let tracks = || input.split(|&byte| byte == SEPARATOR).next().filter(|tracks| tracks.len() < input.len());
+        matches!(input, [b'%' | b';' | b'+', ..]) && tracks().is_some_and(|tracks| matches!(tracks, [_, .., b'?']))
     }
 
     pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
