@@ -4,6 +4,8 @@
 //!
 //! A mark is the lowest bit of its byte.
 
+use core::iter;
+
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHEST: u64 = ONES << 7;
 
@@ -67,6 +69,14 @@ pub(crate) fn sum(word: u64) -> u8 {
 
 /// Where public bytes stand that are marked in their words.
 pub(crate) fn places(bytes: &[u8], marks: impl Fn(u64) -> u64) -> impl Iterator<Item = usize> {
-    let marked = words(bytes).map(marks).enumerate().filter(|(_, marks)| *marks != 0);
-    marked.flat_map(|(word, marks)| (0..8).filter(move |at| marks >> (8 * at) & 1 == 1).map(move |at| 8 * word + at))
+    let mut marked = words(bytes).map(marks).zip((0..).step_by(8));
+    let (mut left, mut start) = (0, 0);
+    iter::from_fn(move || {
+        while left == 0 {
+            (left, start) = marked.next()?;
+        }
+        let place = start + left.trailing_zeros() as usize / 8;
+        left &= left - 1;
+        Some(place)
+    })
 }
