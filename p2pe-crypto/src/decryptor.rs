@@ -108,7 +108,7 @@ pub(crate) fn read(
 ) -> Result<CardData, Error> {
     let mut card = Reader::new(profile.mask());
     card.sent(payload.content().chip(), payload.content().entry())?;
-    for field in payload.encrypted_as(profile.format()) {
+    for field in &payload.encrypted_as(profile.format()) {
         let mut clear = decrypt(&field)?;
         // Every run was decrypted with an IV of zeros: adding the real one to the first block makes up for it.
         if let Some(iv) = field.iv {

@@ -12,6 +12,7 @@ mod masked;
 mod payload;
 mod profile;
 mod token;
+mod words;
 
 /// What compares clear text, for `tools/ctgrind`, `tools/dudect` and the tests; no part of the interface.
 #[doc(hidden)]

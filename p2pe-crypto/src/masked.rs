@@ -6,7 +6,9 @@
 
 use core::ops::Range;
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeLess};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::words;
 
 /// Whether the masked copy of a track 1 or 2 shows a security code, or more of a card number than may be shown of its length:
 /// the first 8 and last 4 of 16 digits and more, the first 6 and last 4 of fewer (PCI DSS v4, 3.4.1).
@@ -44,24 +46,29 @@ pub fn agrees(masked: &[u8], clear: &[u8], mask: u8) -> Choice {
     let first = clear.first().copied().unwrap_or_default();
     let (one, two) = (first.ct_eq(&b'%'), first.ct_eq(&b';'));
     // As in `account`, which looks.
-    let start = u64::conditional_select(&1, &2, one);
+    let start = u64::conditional_select(&0xFF, &0xFFFF, one);
     let separator = u8::conditional_select(&b'=', &b'^', one);
-    let mut before = Choice::from(1);
-    let mut end = 0u64;
-    for byte in clear {
-        before &= !byte.ct_eq(&separator);
-        end = end.wrapping_add(before.unwrap_u8().into());
+    // What of the word is at the number or behind its start, and what at its first six digits.
+    let (mut from, mut first) = (!start, start << 48 | u64::MAX >> 16);
+    // Every bit until the separator was there.
+    let mut open = u64::MAX;
+    // Of the last word, whose last four bytes wait for the next one: what differs, and what is in front of the separator.
+    let (mut waits, mut front) = (0, 0);
+    let mut differs = 0;
+    for (shown, word) in words::words(masked).zip(words::words(clear)) {
+        let separators = words::equal(word, separator);
+        let before = words::before(separators) & open;
+        open = u64::conditional_select(&0, &open, separators.ct_eq(&0));
+        differs |= waits & !(front >> 32 | before << 32);
+        let compared = words::whole(words::digits(shown) & !words::equal(shown, mask));
+        waits = (shown ^ word) & compared & before & from;
+        differs |= waits & first;
+        front = before;
+        (from, first) = (u64::MAX, 0);
     }
-    let known = (one | two) & !before;
-
-    let mut agrees = masked.len().ct_eq(&clear.len());
-    for (at, (shown, byte)) in (0u64..).zip(masked.iter().zip(clear)) {
-        let in_account = known & !at.ct_lt(&start) & at.ct_lt(&end);
-        let at_an_end = at.ct_lt(&start.wrapping_add(6)) | !(at + 4).ct_lt(&end);
-        let is_digit = Choice::from(u8::from(shown.is_ascii_digit() && *shown != mask));
-        agrees &= !(in_account & at_an_end & is_digit) | shown.ct_eq(byte);
-    }
-    agrees
+    differs |= waits & !(front >> 32);
+    let known = (one | two) & open.ct_eq(&0);
+    masked.len().ct_eq(&clear.len()) & !(known & !differs.ct_eq(&0))
 }
 
 /// Where the card number stands: behind the start sentinel, in track 1 behind the format code too, up to the separator.

@@ -6,7 +6,7 @@
 mod envelope;
 
 use envelope::close;
-use p2pe_crypto::{Form, Payload, PayloadError};
+use p2pe_crypto::{Form, Pan, Payload, PayloadError};
 use proptest::{prelude::*, sample::select};
 
 const SWIPED: u8 = 0x80;
@@ -62,6 +62,26 @@ fn table() {
                     let payload = frame(encode_type, slot, text, 0x00, 0x80, form);
                     assert_eq!(Payload::parse(&payload), *expected, "{encode_type:x} {slot} {form:?} {text}");
                 }
+            }
+        }
+    }
+}
+
+/// Of every length, at every place of a slot, behind digits that are none: fewer, and more than any card has.
+#[test]
+fn a_number_without_a_separator_at_any_place() {
+    let number = |length: usize| {
+        let with = |check| format!("{:0<1$}{check}", "50201234567", length - 1);
+        let (right, wrong): (Vec<_>, Vec<_>) =
+            (0..10).map(with).partition(|pan| Pan::new(pan.as_bytes()).unwrap().luhn());
+        (right[0].clone(), wrong[0].clone())
+    };
+    for (right, wrong) in (12..=19).map(number) {
+        for before in (0..30).flat_map(|count| ["x".repeat(count), format!("{}x", "9".repeat(count))]) {
+            for (pan, expected) in [(&right, PayloadError::ClearAccountData), (&wrong, PayloadError::NotEncrypted)] {
+                let text = format!("{before}{pan}x12345");
+                let payload = frame(SWIPED, 2, &text, 0x00, 0x80, Form::Binary);
+                assert_eq!(Payload::parse(&payload), Err(expected), "{text}");
             }
         }
     }

@@ -2,10 +2,13 @@
 
 use std::hint::black_box;
 
-use dukpt::{Ksn, MemoryStore};
+use dukpt::{KeyImport, Ksn, Lifetime, MemoryStore};
 use p2pe_benches::{AES, AES_16_BITS, Bench, Row, Rows, TDES, TDES_10_BITS};
-use p2pe_crypto::{Form, Payload};
-use p2pe_vectors::{Example, VectorFile, schema::Case};
+use p2pe_crypto::{Decryptor, Devices, Payload};
+use p2pe_vectors::{
+    Example, VectorFile,
+    schema::{Case, Encoding},
+};
 
 use crate::{plain, rustcrypto::RustCrypto};
 
@@ -30,24 +33,52 @@ pub(crate) fn rows(rows: &mut Rows, bench: &Bench, store: &MemoryStore) {
     parsing(rows);
 }
 
-/// A swipe in each form, and a chip's answer, from bytes to a checked payload, beside a copy of the bytes.
+/// What each family sends, from bytes to a checked payload, beside the decryption of a batch of such payloads of one device.
 fn parsing(rows: &mut Rows) {
+    const SIZE: usize = 256;
+    let works = [
+        ("swipe", "idtech-enh-augusta-s-swipe-tdes"),
+        ("swipe, keyboard", "made-real-swipe-keyboard"),
+        ("swipe, hex", "made-real-swipe-hex-text-upper"),
+        ("keyed, keyboard", TDES),
+        ("original swipe", "idtech-orig-ms246-tdes"),
+        ("original swipe, hex", "idtech-original-hex-text"),
+        ("xml", "idtech-xml-swiped"),
+        ("neo, chip", "neo-contact-tdes"),
+        ("neo, swipe", "neo-swipe-in-a-frame"),
+        ("quick chip", "quick-chip-augusta"),
+        ("magtek stream", "magtek-stream-three-tracks"),
+        ("magtek report", "magtek-report-three-tracks"),
+        ("magtek tlv", "magtek-tlv-dynapro-mini"),
+        ("verifone vsd", "verifone-vsd-answer"),
+    ];
     let files = VectorFile::builtin().expect("vectors");
-    let swipe = Example::find(&files, "idtech-enh-augusta-s-swipe-tdes").expect("a swipe");
-    let Payload::IdTech(frame) = &swipe.payload else { return };
-    for (form, name) in [(Form::Binary, "binary"), (Form::Keyboard, "keyboard"), (Form::Hex, "hex")] {
-        let bytes = frame.encode(form);
-        let row = Row { name: format!("parse a swipe, {name}, copy"), target: None, limit: "scans" };
+    for (work, id) in works {
+        let Example { payload, prefix, device, key } = Example::find(&files, id).expect("a payload with its device");
+        let mut store = MemoryStore::new();
+        store.import(&device.base_key, &key, Lifetime::Session).expect("the store takes the key");
+        let mut devices = Devices::new();
+        devices.insert(prefix, device);
+        let decryptor = Decryptor::new(store, devices);
+        let payloads = vec![payload; SIZE];
+        assert!(decryptor.decrypt_batch(&payloads).iter().all(Result::is_ok), "cards");
+        let bytes = sent(&files, id);
+        let row = Row { name: format!("parse {work}, batch decryption"), target: Some(10.0), limit: "scans" };
         let ours = || Payload::parse(black_box(&bytes)).expect("a payload");
-        rows.measure(&row, (1, ours), (1, || black_box(&bytes).clone()));
+        rows.measure(&row, (1, ours), (SIZE, || decryptor.decrypt_batch(black_box(&payloads))));
     }
-    let chip = files.iter().flat_map(|file| &file.tests).find(|test| test.id == "neo-contact-tdes");
-    let Some(Case::Payload(chip)) = chip.map(|test| &test.case) else { return };
-    let digit = |at: usize| u8::from_str_radix(&chip.payload[at..at + 2], 16).expect("hex digits");
-    let bytes: Vec<u8> = (0..chip.payload.len()).step_by(2).map(digit).collect();
-    let row = Row { name: "parse a chip's answer, copy".into(), target: None, limit: "scans" };
-    let ours = || Payload::parse(black_box(&bytes)).expect("a payload");
-    rows.measure(&row, (1, ours), (1, || black_box(&bytes).clone()));
+}
+
+/// The bytes of the payload test named `id`.
+fn sent(files: &[VectorFile], id: &str) -> Vec<u8> {
+    let test =
+        files.iter().flat_map(|file| &file.tests).find(|test| test.id == id).expect("the vectors have this test");
+    let Case::Payload(case) = &test.case else { unreachable!("a payload test") };
+    let digit = |at: usize| u8::from_str_radix(&case.payload[at..at + 2], 16).expect("hex digits");
+    match case.encoding {
+        Encoding::Ascii => case.payload.clone().into_bytes(),
+        Encoding::Hex => (0..case.payload.len()).step_by(2).map(digit).collect(),
+    }
 }
 
 /// 512 transactions of 512 devices.

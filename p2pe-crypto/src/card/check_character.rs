@@ -1,10 +1,11 @@
 //! The end of a track: end sentinel, LRC character behind it (ISO/IEC 7811) and padding. The LRC catches a wrong key and
 //! single-bit damage.
 //!
-//! The clear text is looked at in one pass with no branch and no index that depends on it; the caller decides once. Sums
-//! wrap, since a check for overflow is a branch.
+//! The clear text is looked at in one pass with no branch and no index that depends on it; the caller decides once.
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeLess, CtOption};
+use subtle::{ConditionallySelectable, ConstantTimeEq, ConstantTimeLess, CtOption};
+
+use crate::words;
 
 /// The characters of one track encoding: printed as `base` plus a code.
 #[derive(Clone, Copy, Debug)]
@@ -32,22 +33,26 @@ impl Charset {
     #[must_use]
     pub fn text_length(self, clear: &[u8], length: Option<usize>) -> CtOption<u64> {
         let (base, mask) = self.base_and_mask();
-        let yes = Choice::from(1);
-        let mut inside = yes;
-        // The byte directly behind the text, and whether the next is it.
-        let (mut behind, mut directly) = (0, Choice::from(0));
-        let (mut held, mut lrc, mut text, mut rest) = (yes, 0, 0u64, 0);
-        for (at, byte) in clear.iter().enumerate() {
-            let code = byte.wrapping_sub(base);
-            held &= !inside | (code & !mask).ct_eq(&0) | Choice::from(u8::from(at == 0));
-            lrc ^= u8::conditional_select(&0, &(code & mask), inside);
-            text = text.wrapping_add(inside.unwrap_u8().into());
-            behind |= u8::conditional_select(&0, byte, directly);
-            rest |= u8::conditional_select(byte, &0, inside | directly);
+        // Every bit until the end sentinel was there; every bit of the byte directly behind the last word's text.
+        let (mut open, mut over) = (u64::MAX, 0);
+        // The start sentinel is of no set.
+        let mut held = !0xFF;
+        let (mut strange, mut lrc, mut text, mut behind, mut rest) = (0, 0, 0u64, 0, 0);
+        for word in words::words(clear) {
             // The end sentinel is legal nowhere else in a track.
-            directly = inside & byte.ct_eq(&b'?');
-            inside &= !directly;
+            let ends = words::equal(word, b'?');
+            let inside = words::through(ends) & open;
+            let directly = (inside << 8 | over) & !inside;
+            let code = words::less(word, base);
+            strange |= code & words::each(!mask) & inside & held;
+            lrc ^= code & words::each(mask) & inside;
+            text = text.wrapping_add(words::count(inside));
+            behind |= word & directly;
+            rest |= word & !inside & !directly;
+            (held, over) = (u64::MAX, inside >> 56);
+            open = u64::conditional_select(&0, &open, ends.ct_eq(&0));
         }
+        let (lrc, behind) = (words::sum(lrc), words::sum(behind));
         // No zero: it is of the character set.
         let check = behind.ct_eq(&base.wrapping_add(lrc));
         let ended = match length.map(u64_of) {
@@ -59,7 +64,7 @@ impl Charset {
                 unchecked | check & (rest.ct_eq(&0) | short(left.wrapping_sub(1)))
             }
         };
-        CtOption::new(text, !inside & held & ended)
+        CtOption::new(text, open.ct_eq(&0) & strange.ct_eq(&0) & ended)
     }
 }
 

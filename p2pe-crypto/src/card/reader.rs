@@ -125,10 +125,10 @@ impl Reader {
             Some(b'+') => self.read(TrackNumber::Three, Entry::Swiped, End::Open, agrees, clear),
             _ => {
                 // Keyed data ends behind the expiry or has a `:` there; a track 2 has neither.
-                let text = grammar::text(&clear, End::Open, Charset::Numeric, agrees);
-                let keyed = text.is_some_and(|text| grammar::keyed(text).is_some());
-                let entry = if keyed { Entry::Keyed } else { Entry::Swiped };
-                self.read(TrackNumber::Two, entry, End::Open, agrees, clear)
+                let text = grammar::text(&clear, End::Open, Charset::Numeric, agrees).ok_or(Error::DecryptFailed)?;
+                let entry = if grammar::keyed(text).is_some() { Entry::Keyed } else { Entry::Swiped };
+                let end = text.len();
+                self.read_to(TrackNumber::Two, entry, end, clear)
             }
         }
     }
@@ -170,20 +170,31 @@ impl Reader {
         entry: Entry,
         told: End,
         agrees: Choice,
-        mut clear: Zeroizing<Vec<u8>>,
+        clear: Zeroizing<Vec<u8>>,
     ) -> Result<(), Error> {
         let charset = match number {
             TrackNumber::One => Charset::Alphanumeric,
             _ => Charset::Numeric,
         };
-        let text = grammar::text(&clear, told, charset, agrees).ok_or(Error::DecryptFailed)?;
+        let end = grammar::text(&clear, told, charset, agrees).ok_or(Error::DecryptFailed)?.len();
+        self.read_to(number, entry, end, clear)
+    }
+
+    /// Reads a text whose end was found, and keeps it.
+    fn read_to(
+        &mut self,
+        number: TrackNumber,
+        entry: Entry,
+        end: usize,
+        mut clear: Zeroizing<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let text = &clear[..end];
         let fields = match (number, entry) {
             (TrackNumber::One, _) => grammar::track1(text),
             (TrackNumber::Two, Entry::Keyed) => grammar::keyed(text),
             (TrackNumber::Two, _) => grammar::track2(text),
             (TrackNumber::Three, _) => grammar::track3(text).then(Fields::default),
         };
-        let end = text.len();
         self.add(entry, fields.ok_or(Error::DecryptFailed)?)?;
         // What stands behind the text is check character and padding.
         clear[end..].zeroize();

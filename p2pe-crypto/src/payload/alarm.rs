@@ -1,7 +1,12 @@
 //! The clear-account-data alarm: a card number must never reach us unencrypted.
 
+use core::iter;
+
 use super::PayloadError;
-use crate::card::pan::plausible;
+use crate::{card::pan::plausible, words};
+
+/// Digits of the shortest card number.
+const SHORTEST: usize = 12;
 
 /// Refuses an input of any layout that holds a clear card number. It goes over what was received before anything is
 /// checked: a device that does not encrypt may send anything, and a damaged payload with a card number in it is still one.
@@ -29,22 +34,42 @@ pub(super) fn holds_account_number(slot: &[u8]) -> bool {
 /// Each run of 12 or more digits that stands directly in front of a field separator (`=` or `^`), as the account
 /// number of a track does. A masked number has no such run, and random bytes have one about once in 10^18 positions.
 fn account_numbers(slot: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let separators = slot.iter().enumerate().filter(|(_, byte)| matches!(byte, b'=' | b'^'));
-    separators.filter_map(|(end, _)| {
+    let separators = words::places(slot, |word| words::equal(word, b'=') | words::equal(word, b'^'));
+    separators.filter_map(|end| {
         let before = &slot[..end];
         let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-        (digits >= 12).then(|| &before[end - digits..])
+        (digits >= SHORTEST).then(|| &before[end - digits..])
     })
 }
 
 /// Whether a clear slot holds a card number, in front of a separator or not: a whole run of 12 to 19 digits that a scheme
 /// could have issued. A front stripe (JIS II) is account data wherever its digits stand.
 pub(super) fn in_slot(slot: &[u8]) -> bool {
-    let mut runs = slot.split(|byte| !byte.is_ascii_digit()).filter(|run| run.len() >= 12);
+    let mut runs = runs(slot);
     match slot {
         [0x7F, ..] => runs.next().is_some(),
         _ => runs.any(|run| run.len() <= 19 && plausible(run)),
     }
+}
+
+/// Each whole run of 12 digits and more: such a run has one of them at every twelfth place.
+fn runs(slot: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut next = SHORTEST - 1;
+    iter::from_fn(move || {
+        loop {
+            let place = next;
+            next += SHORTEST;
+            if slot.get(place)?.is_ascii_digit() {
+                let (before, behind) = slot.split_at(place);
+                let start = before.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
+                let end = place + behind.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                next = end + SHORTEST;
+                if end - start >= SHORTEST {
+                    return slot.get(start..end);
+                }
+            }
+        }
+    })
 }
 
 /// One digit may be another: some devices put it there to make the check digit right.

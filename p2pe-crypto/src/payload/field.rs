@@ -85,7 +85,6 @@ pub enum Holds<'p> {
 }
 
 /// The runs of one payload, in the order in which they are read.
-#[derive(Default)]
 #[expect(missing_debug_implementations, reason = "may carry parts of a card number")]
 pub struct Fields<'p>([Option<EncryptedField<'p>>; Fields::MOST]);
 
@@ -96,7 +95,7 @@ impl Fields<'_> {
 
 impl<'p> FromIterator<EncryptedField<'p>> for Fields<'p> {
     fn from_iter<I: IntoIterator<Item = EncryptedField<'p>>>(fields: I) -> Self {
-        let mut all = Self::default();
+        let mut all = Self([const { None }; Fields::MOST]);
         all.0.iter_mut().zip(fields).for_each(|(place, field)| *place = Some(field));
         all
     }
@@ -108,6 +107,16 @@ impl<'p> IntoIterator for Fields<'p> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter().flatten()
+    }
+}
+
+/// In place: they are more than a kilobyte, most of it empty.
+impl<'f, 'p> IntoIterator for &'f Fields<'p> {
+    type Item = EncryptedField<'p>;
+    type IntoIter = core::iter::Copied<core::iter::Flatten<core::slice::Iter<'f, Option<EncryptedField<'p>>>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().flatten().copied()
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use dukpt::{Scheme, tdes::Cipher};
 
-use super::{idtech::framing, magtek, neo::Reply, quick_chip::QuickChip, verifone::Vsd};
+use super::{idtech::framing, magtek, neo, neo::Header, verifone::Vsd};
 
 /// The layout of what a device sends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -116,11 +116,9 @@ impl Format {
     /// Whether the bytes begin as this layout does. One layout at most should say so of any bytes.
     fn recognises(self, bytes: &[u8]) -> bool {
         match self {
-            // One envelope for three layouts: looked at once, for all of them.
-            Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed => false,
+            // One envelope for three layouts, and one TLV for two: looked at once, for all of them.
+            Self::IdTechEnhanced | Self::IdTechOriginal | Self::IdTechKeyed | Self::Neo | Self::QuickChip => false,
             Self::IdTechXml => bytes.trim_ascii_start().starts_with(b"<DvcMsg"),
-            Self::Neo => Reply::begins(bytes),
-            Self::QuickChip => QuickChip::begins(bytes),
             Self::MagTek => magtek::Stream::begins(bytes),
             Self::MagTekReport => magtek::Report::begins(bytes),
             Self::MagTekTlv => magtek::Message::begins(bytes),
@@ -143,8 +141,10 @@ pub struct Formats(u32);
 impl Formats {
     /// Those that recognise the bytes.
     pub(super) fn recognising(bytes: &[u8]) -> Self {
-        let framed = framing::format(bytes);
-        let recognising = Format::ALL.into_iter().filter(|format| framed == Some(*format) || format.recognises(bytes));
+        let at_once =
+            [framing::format(bytes), Header::begins(bytes).then_some(Format::Neo), neo::flagged_or_not(bytes)];
+        let recognises = |format: &Format| at_once.contains(&Some(*format)) || format.recognises(bytes);
+        let recognising = Format::ALL.into_iter().filter(recognises);
         Self(recognising.fold(0, |set, format| set | 1 << format as u32))
     }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{
     Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Scope, Unsupported, alarm,
     crc::crc16,
-    idtech,
+    idtech, quick_chip,
     tlv::{Lengths, Object, Objects, Protection, Tag},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub struct Reply {
     attribution: Option<u8>,
     // Wiped on drop: masked copies and a name may stand in it.
     objects: Zeroizing<Box<[u8]>>,
-    swipe: Option<Box<idtech::Frame>>,
+    swipe: Option<idtech::Frame>,
     ksn: Ksn,
 }
 
@@ -53,21 +53,6 @@ pub struct Header {
 }
 
 impl Reply {
-    /// Whether this is an answer in its transport, or the objects of one: with a KSN, and one that is flagged encrypted.
-    pub(super) fn begins(input: &[u8]) -> bool {
-        let (mut ksn, mut encrypted) = (false, false);
-        let mut well_formed = || {
-            Objects::new(input, Lengths::IdTech).all(|object| {
-                object.is_ok_and(|object| {
-                    ksn |= KSN.contains(&object.tag);
-                    encrypted |= object.protection == Protection::Encrypted;
-                    true
-                })
-            })
-        };
-        Header::begins(input) || well_formed() && ksn && encrypted
-    }
-
     pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
         let Some((header, data)) = Header::read(input)? else { return Self::read(None, None, input) };
         let (attribution, objects) = data.split_first().ok_or(PayloadError::NotEncrypted)?;
@@ -119,7 +104,7 @@ impl Reply {
             (None, _) => return Err(PayloadError::FieldOverrun),
         };
         let objects = Zeroizing::new(data.into());
-        Ok(Self { header, attribution, objects, swipe: frame.map(Box::new), ksn })
+        Ok(Self { header, attribution, objects, swipe: frame, ksn })
     }
 
     const LONGEST: usize = 512;
@@ -139,7 +124,7 @@ impl Reply {
     /// The frame of a swiped card.
     #[must_use]
     pub fn swipe(&self) -> Option<&idtech::Frame> {
-        self.swipe.as_deref()
+        self.swipe.as_ref()
     }
 
     /// All objects as they were sent.
@@ -249,6 +234,25 @@ impl Header {
             return Err(PayloadError::TrailingBytes);
         }
         Ok(Some((header, data)))
+    }
+}
+
+/// The layout of objects without a transport: with a KSN, and one that is flagged encrypted; or with a KSN and a card number or
+/// track 2, and none that is flagged.
+pub(super) fn flagged_or_not(input: &[u8]) -> Option<Format> {
+    let (mut ksn, mut quick_ksn, mut account) = (false, false, false);
+    let (mut encrypted, mut plain) = (false, true);
+    for object in Objects::new(input, Lengths::IdTech) {
+        let object = object.ok()?;
+        ksn |= KSN.contains(&object.tag);
+        quick_ksn |= object.tag == quick_chip::KSN;
+        account |= [tags::PAN, tags::TRACK2].contains(&object.tag);
+        encrypted |= object.protection == Protection::Encrypted;
+        plain &= object.protection == Protection::Plain;
+    }
+    match plain {
+        false => (ksn && encrypted).then_some(Format::Neo),
+        true => (quick_ksn && account).then_some(Format::QuickChip),
     }
 }
 

@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope,
-    tlv::{Lengths, Object, Objects, Protection, Tag},
+    tlv::{Lengths, Object, Objects, Tag},
 };
 use crate::card::{packed, tags};
 
-const KSN: Tag = Tag::new(0xDF_EE12);
+pub(super) const KSN: Tag = Tag::new(0xDF_EE12);
 /// Each encrypted tag and that of its masked copy.
 const MASKED: [(Tag, Tag); 2] = [(tags::TRACK2, Tag::new(0xDF_EF5D)), (tags::PAN, Tag::new(0xDF_EF5B))];
 
@@ -27,49 +27,39 @@ pub struct QuickChip {
 }
 
 impl QuickChip {
-    /// Whether these are objects with a KSN and a card number or track 2, and none that is flagged encrypted.
-    pub(super) fn begins(input: &[u8]) -> bool {
-        let (mut ksn, mut account) = (false, false);
-        let mut objects = Objects::new(input, Lengths::IdTech);
-        let plain = objects.all(|object| {
-            object.is_ok_and(|object| {
-                ksn |= object.tag == KSN;
-                account |= MASKED.iter().any(|(tag, _)| *tag == object.tag);
-                object.protection == Protection::Plain
-            })
-        });
-        plain && ksn && account
-    }
-
     pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
         let mut ksn = None;
+        let (mut values, mut copies) = ([None; MASKED.len()], [None; MASKED.len()]);
         for object in Objects::new(input, Lengths::IdTech) {
             let object = object?;
-            let repeated =
-                |tag: Tag| Objects::new(input, Lengths::IdTech).flatten().filter(|o| o.tag == tag).count() > 1;
-            if object.tag == KSN {
-                ksn = Some(object.value);
-            }
-            let known = object.tag == KSN || MASKED.iter().any(|(tag, copy)| [*tag, *copy].contains(&object.tag));
-            if known && repeated(object.tag) {
+            let place = |of: fn(&(Tag, Tag)) -> Tag| MASKED.iter().position(|pair| of(pair) == object.tag);
+            let (value, copy) = (place(|pair| pair.0), place(|pair| pair.1));
+            let seen = match (value, copy) {
+                (Some(at), _) => &mut values[at],
+                (_, Some(at)) => &mut copies[at],
+                _ if object.tag == KSN => &mut ksn,
+                _ => continue,
+            };
+            if seen.replace(object.value).is_some() {
                 return Err(PayloadError::FieldLayoutResidue);
             }
-            if MASKED.iter().any(|(_, copy)| *copy == object.tag) && packed::shows_too_much(object.value) {
+            if copy.is_some() && packed::shows_too_much(object.value) {
                 return Err(PayloadError::ClearAccountData);
             }
         }
         let mut encrypted = 0;
-        for (object, masked) in fields(input) {
-            match masked {
-                Some(masked) if object.value.len() == masked.len() && packed::is_clear_of(masked, object.value) => {
+        for (value, masked) in values.into_iter().zip(copies) {
+            match (value, masked) {
+                (None, _) => continue,
+                (Some(value), Some(masked)) if value.len() == masked.len() && packed::is_clear_of(masked, value) => {
                     return Err(PayloadError::ClearAccountData);
                 }
-                None if packed::is_account_number(object.value) => return Err(PayloadError::ClearAccountData),
+                (Some(value), None) if packed::is_account_number(value) => return Err(PayloadError::ClearAccountData),
                 // Without its copy, nobody knows how long the value is.
-                None => return Err(PayloadError::FieldLayoutResidue),
-                Some(masked) => {
+                (Some(_), None) => return Err(PayloadError::FieldLayoutResidue),
+                (Some(value), Some(masked)) => {
                     let blocks = [8, 16].map(|block| masked.len().next_multiple_of(block));
-                    if masked.is_empty() || !blocks.contains(&object.value.len()) {
+                    if masked.is_empty() || !blocks.contains(&value.len()) {
                         return Err(PayloadError::CiphertextLength);
                     }
                 }

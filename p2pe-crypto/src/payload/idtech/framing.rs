@@ -109,10 +109,10 @@ fn text(input: &[u8]) -> Result<Data<'_>, PayloadError> {
         None => return Err(PayloadError::Truncated),
     };
     let length = usize::from(u16::from_le_bytes(length));
-    let is_hex = input.iter().all(u8::is_ascii_hexdigit);
+    let is_hex = || input.iter().all(u8::is_ascii_hexdigit);
     // The two text forms of a frame never have the same length, so the length field tells them apart; where it is
     // damaged, a character that is no hex digit does.
-    if input.len() != length + 2 * (HEAD + TAIL) && (is_hex || input.len() == 2 * (length + HEAD + TAIL)) {
+    if input.len() != length + 2 * (HEAD + TAIL) && (input.len() == 2 * (length + HEAD + TAIL) || is_hex()) {
         let mut bytes = hex::decode(input)?;
         alarm::check(&bytes, false)?;
         let length = binary(&bytes)?.len();

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     Entry, TrackNumber, masked,
     payload::{Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported, alarm, hex},
+    words,
 };
 
 const BEGIN: &[u8] = b"<DvcMsg";
@@ -33,6 +34,7 @@ const NAMES: [&[u8]; 11] = [
     b" CHolder",
     b" EFormat",
 ];
+const LONGEST_NAME: usize = 9;
 /// Which of them may hold any bytes: ciphertext of track 1, track 2 and what was keyed in; KSN.
 const OPAQUE: [usize; 4] = [0, 1, 2, 3];
 const KSN_AT: usize = 3;
@@ -188,6 +190,10 @@ impl fmt::Debug for XmlMessage {
     }
 }
 
+fn quotes(message: &[u8]) -> impl Iterator<Item = usize> {
+    words::places(message, |word| words::equal(word, b'"'))
+}
+
 /// Where the value of each attribute begins, found in one pass.
 struct Values<'m> {
     message: &'m [u8],
@@ -199,8 +205,12 @@ struct Values<'m> {
 impl<'m> Values<'m> {
     fn find(message: &'m [u8]) -> Self {
         let mut values = Self { message, starts: [None; NAMES.len()], repeated: false };
-        for at in (1..message.len()).filter(|&at| message[at] == b'"' && message[at - 1] == b'=') {
-            let named = NAMES.iter().position(|name| message[..at - 1].ends_with(name));
+        for before in quotes(message).filter_map(|at| message[..at].strip_suffix(b"=")) {
+            let at = before.len() + 1;
+            // Of the names, only those of the same length are compared.
+            let space = before.iter().rev().take(LONGEST_NAME).position(|byte| *byte == b' ');
+            let name = space.map(|space| &before[before.len() - space - 1..]);
+            let named = name.and_then(|name| NAMES.iter().position(|known| *known == name));
             if let Some(which) = named {
                 values.repeated |= values.starts[which].replace(at + 1).is_some();
             }
@@ -227,7 +237,8 @@ impl<'m> Values<'m> {
         // The quote stands in front of the next name; behind that are `="` and the next value.
         let next = self.starts.iter().zip(NAMES).filter_map(|(next, name)| (*next)?.checked_sub(name.len() + 3));
         let next = next.filter(|end| *end >= start && self.message[*end] == b'"').min();
-        let element = || self.message[start..].windows(CARD_END.len()).position(|window| window == CARD_END);
+        let rest = &self.message[start..];
+        let element = || quotes(rest).find(|at| rest[*at..].starts_with(CARD_END));
         next.or_else(|| Some(start + element()?))
     }
 

@@ -117,10 +117,9 @@ impl Content for Report {
 /// Whether every area is as long as told, at most, and zeros behind that.
 fn areas_add_up(report: &[u8]) -> bool {
     [(ENCRYPTED, ENCRYPTED_LENGTHS), (MASKED, MASKED_LENGTHS)].into_iter().all(|(areas, lengths)| {
-        report[areas..areas + 3 * AREA]
-            .chunks(AREA)
-            .zip(&report[lengths..lengths + 3])
-            .all(|(area, &length)| area.get(length.into()..).is_some_and(|rest| rest.iter().all(|&byte| byte == 0)))
+        report[areas..areas + 3 * AREA].chunks(AREA).zip(&report[lengths..lengths + 3]).all(|(area, &length)| {
+            area.get(length.into()..).is_some_and(|rest| rest.iter().fold(0, |all, byte| all | byte) == 0)
+        })
     })
 }
 

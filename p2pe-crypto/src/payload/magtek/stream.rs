@@ -10,7 +10,7 @@ use super::{
     super::{Content, EncryptedField, Features, Fields, Format, PayloadError, Scope, crc::crc16, hex},
     fits, track,
 };
-use crate::TrackNumber;
+use crate::{TrackNumber, words};
 
 const SEPARATOR: u8 = b'|';
 /// The fields: masked tracks, reader status, three encrypted tracks, MagnePrint status, encrypted MagnePrint, device
@@ -41,9 +41,8 @@ pub struct Stream {
 impl Stream {
     /// Whether the text begins with masked tracks and a separator behind the last one.
     pub(in super::super) fn begins(input: &[u8]) -> bool {
-        let tracks = input.split(|&byte| byte == SEPARATOR).next().unwrap_or_default();
-        let whole = matches!(tracks, [b'%' | b';' | b'+', .., b'?']);
-        whole && tracks.len() < input.len()
+        let tracks = || input.split(|&byte| byte == SEPARATOR).next().filter(|tracks| tracks.len() < input.len());
+        matches!(input, [b'%' | b';' | b'+', ..]) && tracks().is_some_and(|tracks| matches!(tracks, [_, .., b'?']))
     }
 
     pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
@@ -135,9 +134,9 @@ fn fields(text: &[u8]) -> Result<[Range<usize>; FIELDS], PayloadError> {
     let mut fields = array::from_fn(|_| 0..0);
     let mut places = fields.iter_mut();
     let mut at = 0;
-    for part in text.split(|&byte| byte == SEPARATOR) {
-        *places.next().ok_or(PayloadError::TrailingBytes)? = at..at + part.len();
-        at += part.len() + 1;
+    for end in words::places(text, |word| words::equal(word, SEPARATOR)).chain([text.len()]) {
+        *places.next().ok_or(PayloadError::TrailingBytes)? = at..end;
+        at = end + 1;
     }
     if places.next().is_some() { Err(PayloadError::Truncated) } else { Ok(fields) }
 }

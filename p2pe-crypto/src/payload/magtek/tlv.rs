@@ -40,15 +40,19 @@ impl Message {
 
     pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
         refuse_mac(input)?;
+        let mut told = [None; 5];
         for object in Objects::new(input, Lengths::Ber) {
             let object = object?;
-            let told = [CIPHERTEXT, KSN, ENCRYPTION, PADDING, MASKED].contains(&object.tag);
-            if told && objects(input).filter(|other| other.tag == object.tag).count() > 1 {
+            let tags = [CIPHERTEXT, KSN, PADDING, ENCRYPTION, MASKED];
+            if let Some(at) = tags.iter().position(|tag| *tag == object.tag)
+                && told[at].replace(object.value).is_some()
+            {
                 return Err(PayloadError::FieldLayoutResidue);
             }
         }
-        let ciphertext = find(input, CIPHERTEXT).ok_or(PayloadError::NotEncrypted)?;
-        let padding = match find(input, PADDING) {
+        let [ciphertext, ksn, padding, ..] = told;
+        let ciphertext = ciphertext.ok_or(PayloadError::NotEncrypted)?;
+        let padding = match padding {
             Some(&[count]) if usize::from(count) < ciphertext.len().min(16) => count.into(),
             None => 0,
             _ => return Err(PayloadError::FieldLayoutResidue),
@@ -56,7 +60,7 @@ impl Message {
         if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(8) {
             return Err(PayloadError::CiphertextLength);
         }
-        let ksn = Ksn::of_transaction(find(input, KSN).ok_or(PayloadError::MissingKsn)?)?;
+        let ksn = Ksn::of_transaction(ksn.ok_or(PayloadError::MissingKsn)?)?;
         Ok(Self { bytes: Zeroizing::new(input.into()), padding, ksn })
     }
 
