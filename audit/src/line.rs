@@ -29,7 +29,7 @@ impl Hash {
     }
 }
 
-/// The fields of a record. `event` is that of an entry, `seal` or `recovered`.
+/// The fields of a record. `event` is that of a [`crate::Record`], `seal` or `recovered`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Body {

@@ -13,7 +13,7 @@ use std::{
 use chrono::{SecondsFormat, Utc};
 
 use crate::{
-    AuditError, Entry, Fault, Label,
+    AuditError, Fault, Label, Record,
     folder::{Head, Lines, broken, create, create_folder, failed, lines_file, lock, numbers},
     line::{Body, Hash, Line, encode, sealed},
     verify::{Chain, Seals},
@@ -75,15 +75,15 @@ impl Log {
     ///
     /// # Errors
     /// [`AuditError::File`] if it is not written: then do not do what it is about. [`AuditError::Stopped`].
-    pub fn append(&self, entry: &Entry<'_>) -> Result<(), AuditError> {
+    pub fn append(&self, record: &Record<'_>) -> Result<(), AuditError> {
         self.write(|body| {
-            body.event = entry.event.name().into();
-            body.result = entry.result.into();
-            body.key = entry.key.map(ToString::to_string);
-            body.ksn = entry.ksn.map(ToString::to_string);
-            body.custody = entry.custody.map(|custody| custody.to_string());
-            body.subject = entry.subject.map(ToString::to_string);
-            body.purpose = entry.purpose.map(ToString::to_string);
+            body.event = record.event.name().into();
+            body.result = record.result.into();
+            body.key = record.key.map(ToString::to_string);
+            body.ksn = record.ksn.map(ToString::to_string);
+            body.custody = record.custody.map(|custody| custody.to_string());
+            body.subject = record.subject.map(ToString::to_string);
+            body.purpose = record.purpose.map(ToString::to_string);
             Ok(())
         })
     }

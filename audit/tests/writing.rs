@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use p2pe_audit::{AuditError, Entry, Event, Label, Log, Options, Sync, verify};
+use p2pe_audit::{AuditError, Event, Label, Log, Options, Record, Sync, verify};
 use proptest::prelude::*;
 use support::{append, files, filled, open};
 
@@ -78,7 +78,7 @@ fn child() {
     println!("ready");
     let key = dukpt::KeyId::new("bdk-1").unwrap();
     loop {
-        if let Err(error) = log.append(&Entry::new(Event::Decrypt, "ok").key(&key)) {
+        if let Err(error) = log.append(&Record::new(Event::Decrypt, "ok").key(&key)) {
             println!("{} stopped", error.code());
             append_fails_cleanly(&log);
             return;
@@ -87,7 +87,7 @@ fn child() {
 }
 
 fn append_fails_cleanly(log: &Log) {
-    let error = log.append(&Entry::new(Event::Decrypt, "ok")).unwrap_err();
+    let error = log.append(&Record::new(Event::Decrypt, "ok")).unwrap_err();
     assert!(matches!(error, AuditError::File(..)), "{error}");
 }
 

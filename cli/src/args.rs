@@ -31,6 +31,9 @@ Settings: p2pe.toml in this folder, or --config, or $P2PE_CONFIG:
   [tokens]
   key = \"tokens\"
 
+  [audit]
+  folder = \"/var/log/p2pe\"                   # every key use, hash-chained; p2pe audit verify
+
 Exit codes:
   0 done                          5 ALARM: clear account data in a payload
   1 output or database failed     6 decryption failed
@@ -104,12 +107,34 @@ pub(crate) enum Command {
     Profiles,
     /// Keep card numbers in a vault and hand out random tokens
     Vault(VaultArgs),
+    /// Check or seal the audit log that the settings name
+    #[command(subcommand)]
+    Audit(Audit),
     /// One executed known answer for each mechanism in use
     Selftest,
     /// Send what payment devices send, without the devices: keypads, swipe and chip readers, with test cards
     Simulate(Simulate),
     /// Show the whole way from device payload to token; makes its own throwaway SoftHSM token
     Demo,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Find any record that was changed, removed, added or moved
+    Verify {
+        /// Folder of the log [default: that of the settings]
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+        /// HMAC key of the seals, to check them too
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+    },
+    /// Authenticate all records so far under a key of the store
+    Seal {
+        /// HMAC key
+        #[arg(long, value_name = "NAME")]
+        key: String,
+    },
 }
 
 #[derive(clap::Args)]

@@ -1,21 +1,24 @@
 //! `p2pe decrypt` and `p2pe tokenize`.
 
+use p2pe_audit::{Event, Record};
 use p2pe_config::{Access, Config, Store};
 use p2pe_crypto::{CardData, Decryptor, Entry, Form, MerchantId, Payload, Tokenizer, TrackNumber};
 use serde_json::{Value, json};
 
 use crate::{
     args::{Decrypt, Global, Tokenize},
+    audit::{self, Journal},
     failure::Failure,
     input, open,
     output::{Output, table},
 };
 
 pub(crate) fn decrypt(global: &Global, args: &Decrypt, output: &Output) -> Result<(), Failure> {
-    let payload = input::payload(&args.payload)?;
+    let payload = audit::alarm(global, input::payload(&args.payload))?;
     let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
     let decryptor = decryptor(global, config)?;
-    let card = decryptor.decrypt(&payload)?;
+    let card = card(&decryptor, &payload, &journal)?;
     let device = decryptor.device(&payload)?;
     let mut rows = vec![
         ("format", format_name(&payload)),
@@ -30,16 +33,31 @@ pub(crate) fn decrypt(global: &Global, args: &Decrypt, output: &Output) -> Resul
 
 pub(crate) fn tokenize(global: &Global, args: &Tokenize, output: &Output) -> Result<(), Failure> {
     let merchant = MerchantId::new(&args.merchant).map_err(|error| Failure::usage(error, "correct --merchant"))?;
-    let payload = input::payload(&args.payload)?;
+    let payload = audit::alarm(global, input::payload(&args.payload))?;
     let config = open::config(global)?;
     let Some(key) = config.token_key.clone() else {
         return Err(Failure::config("no key for tokens is named", "add [tokens] with key = \"NAME\" to the settings"));
     };
+    let journal = Journal::open(&config)?;
     let decryptor = decryptor(global, config)?;
-    let card = decryptor.decrypt(&payload)?;
-    let token = Tokenizer::new(decryptor.store(), key).token(&merchant, card.pan())?;
+    let card = card(&decryptor, &payload, &journal)?;
+    let token = Tokenizer::new(decryptor.store(), key.clone()).token(&merchant, card.pan()).map_err(Failure::from);
+    let token = journal.record(|result| Record::new(Event::Tokenize, result).key(&key).ksn(payload.ksn()), token)?;
     let rows = [("token", token.to_string()), ("card", card.pan().to_string())];
     output.result(&object(&rows), || table(&rows))
+}
+
+/// The card of a payload, once its decryption is recorded.
+fn card(decryptor: &Decryptor<Store>, payload: &Payload, journal: &Journal) -> Result<CardData, Failure> {
+    let device = decryptor.device(payload).ok();
+    let entry = |result| {
+        let entry = Record::new(Event::Decrypt, result).ksn(payload.ksn()).custody(decryptor.custody(payload));
+        match device {
+            Some(device) => entry.key(&device.base_key),
+            None => entry,
+        }
+    };
+    journal.record(entry, decryptor.decrypt(payload).map_err(Failure::from))
 }
 
 fn decryptor(global: &Global, config: Config) -> Result<Decryptor<Store>, Failure> {

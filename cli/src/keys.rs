@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, MaterialError, aes::KeyType};
-use p2pe_config::{Access, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
+use p2pe_audit::{Event, Record};
+use p2pe_config::{Access, Config, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
 use pkcs11_backend::{Cryptoperiod, Date};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Global, Import, Keys, Period},
+    audit::Journal,
     failure::Failure,
     key_block, key_check, open,
     output::Output,
@@ -17,20 +19,37 @@ use crate::{
 
 pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), Failure> {
     let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
+    let (event, id) = match args {
+        Keys::Import(args) => (Event::ImportKey, Some(key_id(&args.id)?)),
+        Keys::ImportBlock(_) => (Event::ImportKey, None),
+        Keys::Generate { id, .. } => (Event::GenerateKey, Some(key_id(id)?)),
+        Keys::Retire { id } => (Event::ChangeKey, Some(key_id(id)?)),
+        Keys::Delete { id, .. } => (Event::DeleteKey, Some(key_id(id)?)),
+        Keys::Check { .. } | Keys::List => (Event::InspectKey, None),
+    };
+    let entry = |result| {
+        let entry = Record::new(event, result);
+        id.as_ref().into_iter().fold(entry, Record::key)
+    };
+    journal.record(entry, done(global, &config, args, output))
+}
+
+fn done(global: &Global, config: &Config, args: &Keys, output: &Output) -> Result<(), Failure> {
     match args {
         // The components are put together before the token is opened: a typing mistake costs no session.
         Keys::Import(args) => {
             let id = key_id(&args.id)?;
             let ceremony = Ceremony::hold(args, output)?;
             let period = args.period.read()?;
-            let mut store = token(global, &config)?;
+            let mut store = token(global, config)?;
             store.token().map_err(no_token)?.import_for(&id, &ceremony.key, Lifetime::Permanent, &period)?;
             ceremony.report(&id, output)
         }
-        Keys::ImportBlock(args) => key_block::import(args, || token(global, &config), output),
+        Keys::ImportBlock(args) => key_block::import(args, || token(global, config), output),
         Keys::Generate { id, kind, bits, period } => {
             let (id, kind) = (key_id(id)?, generated(kind, bits));
-            let mut store = token(global, &config)?;
+            let mut store = token(global, config)?;
             let token = store.token().map_err(no_token)?;
             token.generate(&id, kind, &period.read()?)?;
             let check_value = token.check_value(&id)?.to_string();
@@ -41,18 +60,18 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
         }
         Keys::Retire { id } => {
             let id = key_id(id)?;
-            let mut store = token(global, &config)?;
+            let mut store = token(global, config)?;
             store.token().map_err(no_token)?.retire(&id)?;
             output.result(&json!({ "retired": id.as_str() }), || format!("{id} is retired\n"))
         }
         Keys::Check { production } => {
-            let mut store = token(global, &config)?;
+            let mut store = token(global, config)?;
             let allows_unsafe_keys =
                 matches!(&config.store, Some(StoreSettings::Pkcs11(token)) if token.allow_unsafe_keys);
             key_check::check(&mut store, allows_unsafe_keys, *production, output)
         }
         Keys::List => {
-            let mut store = token(global, &config)?;
+            let mut store = token(global, config)?;
             list(&mut store, output)
         }
         Keys::Delete { id, yes } => {
@@ -63,14 +82,14 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
                     "repeat the command with --yes",
                 ));
             }
-            let mut store = token(global, &config)?;
+            let mut store = token(global, config)?;
             store.token().map_err(no_token)?.delete(&id).map_err(not_deleted)?;
             output.result(&json!({ "deleted": id.as_str() }), || format!("{id} deleted\n"))
         }
     }
 }
 
-fn token(global: &Global, config: &p2pe_config::Config) -> Result<Store, Failure> {
+fn token(global: &Global, config: &Config) -> Result<Store, Failure> {
     let mut store = open::store(global, config, Access::Admin)?;
     store.token().map_err(no_token)?;
     Ok(store)

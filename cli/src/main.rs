@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod audit;
 mod card;
 mod conformance;
 mod demo;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Doctor(command) => doctor::run(&args.global, command, &output),
         Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Audit(command) => audit::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Simulate(command) => simulate::run(command, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),

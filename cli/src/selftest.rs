@@ -1,11 +1,12 @@
 //! `p2pe selftest`: one executed known answer for each mechanism in use. A mechanism list is no proof.
 
 use dukpt::Lifetime;
+use p2pe_audit::{Event, Record};
 use p2pe_config::{Access, Store};
 use p2pe_vectors::VectorFile;
 use serde_json::json;
 
-use crate::{args::Global, conformance, failure::Failure, open, output::Output};
+use crate::{args::Global, audit::Journal, conformance, failure::Failure, open, output::Output};
 
 /// What each known answer executes, and by which mechanisms of a token.
 const KNOWN_ANSWERS: [(&str, &str, &str); 12] = [
@@ -25,6 +26,7 @@ const KNOWN_ANSWERS: [(&str, &str, &str); 12] = [
 
 pub(crate) fn run(global: &Global, output: &Output) -> Result<(), Failure> {
     let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
     let mut store = open::store(global, &config, Access::Use)?;
     let mut files = VectorFile::builtin().map_err(|error| Failure::config(error, "reinstall p2pe"))?;
     for file in &mut files {
@@ -46,5 +48,5 @@ pub(crate) fn run(global: &Global, output: &Output) -> Result<(), Failure> {
         KNOWN_ANSWERS.iter().map(line).collect()
     };
     output.result(&json!(report), text)?;
-    conformance::verdict(&report)
+    journal.record(|result| Record::new(Event::SelfTest, result), conformance::verdict(&report))
 }

@@ -15,6 +15,12 @@ pub(crate) struct File {
     pub(crate) profiles: Vec<ProfileTable>,
     pub(crate) devices: Vec<DeviceTable>,
     pub(crate) token_key: Option<String>,
+    pub(crate) audit: Option<AuditTable>,
+}
+
+pub(crate) struct AuditTable {
+    pub(crate) folder: PathBuf,
+    pub(crate) actor: Option<String>,
 }
 
 pub(crate) enum StoreTable {
@@ -75,7 +81,7 @@ impl File {
         };
         let root = DeTable::parse(text).map_err(problem)?;
         let root = Table { text, name: "the file", at: 0, fields: root.get_ref() };
-        root.only(&["store", "profile", "device", "tokens"])?;
+        root.only(&["store", "profile", "device", "tokens", "audit"])?;
         let tokens = root.table("tokens", "[tokens]")?;
         let of_store = root.table("store", "[store]")?;
         let cached = of_store.as_ref().map(|table| table.table("cache", "cache = { … }")).transpose()?.flatten();
@@ -84,6 +90,7 @@ impl File {
             cache: cached.as_ref().map(cache).transpose()?,
             profiles: root.tables("profile", "[[profile]]")?.iter().map(profile).collect::<Result<_, _>>()?,
             devices: root.tables("device", "[[device]]")?.iter().map(device).collect::<Result<_, _>>()?,
+            audit: root.table("audit", "[audit]")?.as_ref().map(audit).transpose()?,
             token_key: tokens.map(|tokens| tokens.only(&["key"]).and_then(|()| tokens.needed("key"))).transpose()?,
         })
     }
@@ -129,6 +136,11 @@ fn cache(table: &Table<'_, '_>) -> Result<CacheTable, Problem> {
     let devices = table.number("devices", 1..=100_000)?;
     let seconds = table.number("seconds", 1..=86_400)?;
     Ok(CacheTable { devices: usize::try_from(devices).unwrap_or(1), seconds })
+}
+
+fn audit(table: &Table<'_, '_>) -> Result<AuditTable, Problem> {
+    table.only(&["folder", "actor"])?;
+    Ok(AuditTable { folder: table.needed("folder")?.into(), actor: table.text("actor")? })
 }
 
 /// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.

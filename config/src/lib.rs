@@ -13,6 +13,6 @@ mod token;
 pub use error::ConfigError;
 pub use key_file::{KeyFileError, key_from_hex, read_key_file};
 pub use read::{read_file_wiped, read_wiped};
-pub use settings::{Config, KeyFile, StoreSettings, device, key_id};
+pub use settings::{AuditSettings, Config, KeyFile, StoreSettings, device, key_id};
 pub use store::{Access, Store, StoreKey, TokenError};
 pub use token::{TokenSettings, TokenSettingsError};

@@ -13,7 +13,7 @@ use pkcs11_backend::{PinSource, Settings};
 
 use crate::{
     ConfigError, TokenSettings,
-    file::{CacheTable, DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
+    file::{AuditTable, CacheTable, DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
     profiles::{self, profile},
     read_file_wiped,
 };
@@ -34,6 +34,17 @@ pub struct Config {
     pub devices: Devices,
     /// The HMAC key for tokens.
     pub token_key: Option<KeyId>,
+    /// Where key use is recorded, if the file says so.
+    pub audit: Option<AuditSettings>,
+}
+
+/// An audit log.
+#[derive(Clone, Debug)]
+pub struct AuditSettings {
+    /// The folder of its files.
+    pub folder: PathBuf,
+    /// Which program records.
+    pub actor: String,
 }
 
 /// Where keys are.
@@ -95,7 +106,11 @@ impl Config {
             time_to_live: Duration::from_secs(seconds),
         });
         let store = file.store.map(|table| store(table, folder)).transpose()?;
-        Ok(Self { store, cache, profiles, devices, token_key })
+        let audit = file.audit.map(|AuditTable { folder: name, actor }| AuditSettings {
+            folder: folder.join(name),
+            actor: actor.unwrap_or_else(|| "p2pe".into()),
+        });
+        Ok(Self { audit, store, cache, profiles, devices, token_key })
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dukpt::{KeyId, Ksn};
-use p2pe_audit::{Entry, Event, Label, Log, Options, Sync};
+use p2pe_audit::{Event, Label, Log, Options, Record, Sync};
 use tempfile::TempDir;
 
 /// Small files, so that a few records fill several.
@@ -23,7 +23,7 @@ pub(crate) fn append(log: &Log, count: usize) {
     let key = KeyId::new("bdk-1").unwrap();
     let ksn = Ksn::of_transaction(&hex::decode("FFFF987654004300025A").unwrap()).unwrap();
     for _ in 0..count {
-        log.append(&Entry::new(Event::Decrypt, "ok").key(&key).ksn(&ksn)).unwrap();
+        log.append(&Record::new(Event::Decrypt, "ok").key(&key).ksn(&ksn)).unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use dukpt::{KeyId, Ksn};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
-pub struct Entry<'e> {
+pub struct Record<'e> {
     pub(crate) event: Event,
     pub(crate) result: &'static str,
     pub(crate) key: Option<&'e KeyId>,
@@ -16,7 +16,7 @@ pub struct Entry<'e> {
     pub(crate) purpose: Option<&'e Label>,
 }
 
-impl<'e> Entry<'e> {
+impl<'e> Record<'e> {
     /// An event and how it ended: `ok`, or the stable code of the error.
     #[must_use]
     pub fn new(event: Event, result: &'static str) -> Self {

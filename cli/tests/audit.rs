@@ -1,0 +1,113 @@
+//! The audit log: what is recorded, that nothing secret is, and that `p2pe audit verify` finds what was done to it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+use support::{BDK, Folder, KEYPAD, PAN};
+
+fn audited(folder: Folder) -> Folder {
+    let path = folder.dir.path().join("p2pe.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, format!("{text}[audit]\nfolder = \"audit\"\nactor = \"front-desk\"\n")).unwrap();
+    folder
+}
+
+fn log(folder: &Folder) -> PathBuf {
+    folder.dir.path().join("audit/audit-00000001.jsonl")
+}
+
+fn records(folder: &Folder) -> Vec<Value> {
+    fs::read_to_string(log(folder)).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn events(folder: &Folder) -> Vec<(String, String)> {
+    let text = |record: &Value, field: &str| record[field].as_str().unwrap().to_string();
+    records(folder).iter().map(|record| (text(record, "event"), text(record, "result"))).collect()
+}
+
+fn expected(events: &[(&str, &str)]) -> Vec<(String, String)> {
+    events.iter().map(|(event, result)| (event.to_string(), result.to_string())).collect()
+}
+
+#[test]
+fn every_use_of_a_key_is_recorded_and_no_card_data() {
+    let folder = audited(Folder::memory());
+    folder.run(&["decrypt", "--reveal", KEYPAD]).done();
+    folder.run(&["tokenize", "--merchant", "shop-1", KEYPAD]).done();
+    let unknown = KEYPAD.replace("FFFF987654", "FFFF987655").replace("453D03", "443E03");
+    assert_ne!(folder.run(&["decrypt", &unknown]).code, 0);
+    folder.run(&["decrypt", &format!(";{PAN}=22122010000000000000?")]).refused(5, "ALARM");
+    let recorded = events(&folder);
+    assert_eq!(recorded[..3], expected(&[("decrypt", "ok"), ("decrypt", "ok"), ("tokenize", "ok")]));
+    assert_eq!(recorded.last(), expected(&[("alarm", "clear_account_data")]).first());
+    let first = &records(&folder)[0];
+    for (field, value) in
+        [("actor", "front-desk"), ("key", "bdk-1"), ("ksn", "FFFF987654004300025A"), ("custody", "memory")]
+    {
+        assert_eq!(first[field], value);
+    }
+    let text = fs::read_to_string(log(&folder)).unwrap();
+    for secret in [PAN, "0010=", BDK, "201:"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let found = folder.run(&["--json", "audit", "verify"]).done().json();
+    assert_eq!(found["records"], records(&folder).len());
+}
+
+#[test]
+fn a_changed_or_removed_record_is_named() {
+    let folder = audited(Folder::memory());
+    for _ in 0..3 {
+        folder.run(&["decrypt", KEYPAD]).done();
+    }
+    let whole = fs::read_to_string(log(&folder)).unwrap();
+    fs::write(log(&folder), whole.replacen("\"ok\"", "\"no\"", 1)).unwrap();
+    folder.run(&["audit", "verify"]).refused(9, "line 1: the record was changed");
+    let without_second: String =
+        whole.lines().enumerate().filter(|(i, _)| *i != 1).map(|(_, l)| format!("{l}\n")).collect();
+    fs::write(log(&folder), without_second).unwrap();
+    folder.run(&["audit", "verify"]).refused(9, "line 2: the record does not follow");
+    // Nothing is added to such a log, and no key is used without one.
+    folder.run(&["decrypt", KEYPAD]).refused(9, "does not follow");
+    fs::write(log(&folder), whole).unwrap();
+    folder.run(&["audit", "verify"]).done();
+}
+
+#[test]
+fn seals_are_of_a_key() {
+    let folder = audited(Folder::memory());
+    folder.run(&["decrypt", KEYPAD]).done();
+    folder.run(&["audit", "seal", "--key", "tokens"]).done();
+    let sealed = folder.run(&["audit", "verify", "--key", "tokens"]).done();
+    assert!(sealed.out.contains("sealed up to record 2"), "{}", sealed.out);
+    folder.write("tokens.hex", &"2B".repeat(32));
+    folder.run(&["audit", "verify", "--key", "tokens"]).refused(9, "the seal is wrong");
+    folder.run(&["audit", "seal", "--key", "bdk-1"]).refused(7, "not of the kind");
+    Folder::memory().run(&["audit", "verify"]).refused(3, "no audit log is named");
+}
+
+#[test]
+fn each_step_of_a_ceremony_is_recorded() {
+    let folder = audited(Folder::token());
+    folder.import("bdk-1", "tdes-base", BDK).done();
+    folder.import("bdk-1", "tdes-base", BDK).refused(7, "exists already");
+    folder.run(&["keys", "generate", "--id", "tokens"]).done();
+    folder.run(&["keys", "list"]).done();
+    folder.run(&["decrypt", KEYPAD]).done();
+    folder.run(&["keys", "delete", "--id", "tokens", "--yes"]).done();
+    folder.run(&["selftest"]).done();
+    let steps = [
+        ("import-key", "ok"),
+        ("import-key", "key_already_exists"),
+        ("generate-key", "ok"),
+        ("inspect-key", "ok"),
+        ("decrypt", "ok"),
+        ("delete-key", "ok"),
+        ("self-test", "ok"),
+    ];
+    assert_eq!(events(&folder), expected(&steps));
+    assert_eq!(records(&folder)[4]["custody"], "hybrid", "the hybrid is named wherever it is used");
+}
