@@ -82,3 +82,12 @@ fn one_block_of_memory_for_chip_data() {
         assert_eq!(counted(&bytes), 1, "{bytes:02X?}");
     }
 }
+
+/// The objects, and the frame's data.
+#[test]
+fn two_blocks_for_a_swipe_in_chip_data() {
+    let frame = published::bytes(published::SWIPED);
+    let length = u16::try_from(frame.len()).unwrap().to_be_bytes();
+    let object = [&[0xDF, 0xEE, 0x23, 0x82][..], &length, &frame].concat();
+    assert_eq!(counted(&chip::answer(&[0x02, 0], &[&[0xC0], &object[..]].concat())), 2);
+}
