@@ -18,7 +18,7 @@ class Error(Exception):
 
 
 class ArgumentError(Error, ValueError):
-    """An argument that cannot be. Code ``merchant_format`` or ``track_number``."""
+    """An argument that cannot be. Code ``merchant_format``, ``track_number`` or ``payload_format``."""
 
 
 class ConfigError(Error):

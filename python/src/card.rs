@@ -111,7 +111,20 @@ impl CardData {
         self.card.service_code().map(|code| code.to_string())
     }
 
-    /// `swiped` or `keyed`.
+    /// The chip's data objects as one BER-TLV string, unchanged, for field 55 of the authorisation message; empty if the
+    /// payload is of no chip. Card number and track data are not in it.
+    #[getter]
+    fn emv(&self) -> &[u8] {
+        self.card.emv().as_bytes()
+    }
+
+    /// The session id that the host had given to the device, 8 bytes.
+    #[getter]
+    fn session_id(&self) -> Option<&[u8]> {
+        self.card.session_id().map(|id| &id[..])
+    }
+
+    /// `swiped`, `keyed`, `chip` or `contactless`.
     #[getter]
     fn entry(&self) -> &'static str {
         entry_name(self.card.entry())
@@ -165,6 +178,12 @@ impl SensitiveData {
         self.part(Part::SecurityCode)
     }
 
+    /// The front stripe of a Japanese card (JIS X 6302-2, type II), 69 characters.
+    #[getter]
+    fn jis2(&self) -> Option<Secret> {
+        self.part(Part::Jis2)
+    }
+
     fn __repr__(&self) -> &'static str {
         "SensitiveData(***)"
     }
@@ -186,6 +205,7 @@ impl SensitiveData {
 enum Part {
     Track(TrackNumber),
     SecurityCode,
+    Jis2,
 }
 
 /// A track or a security code, shown as `***`.
@@ -221,6 +241,7 @@ impl Secret {
         match self.part {
             Part::Track(number) => sensitive.track(number).map(|track| track.expose()),
             Part::SecurityCode => sensitive.security_code().map(|code| code.expose()),
+            Part::Jis2 => sensitive.jis2().and_then(|stripe| str::from_utf8(stripe.expose()).ok()),
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     Merchant(MerchantIdError),
     /// Not 1, 2 or 3.
     TrackNumber,
+    /// Not the name of a payload format.
+    Format,
     /// The store was closed, or broke in the middle of a call.
     Closed,
     /// The report cannot be written.
@@ -81,6 +83,10 @@ impl From<Failure> for PyErr {
             Failure::Vectors(error) => class::ConfigError::new_err((error.to_string(), "config")),
             Failure::Merchant(error) => class::ArgumentError::new_err((error.to_string(), error.code())),
             Failure::TrackNumber => class::ArgumentError::new_err(("a track is 1, 2 or 3", "track_number")),
+            Failure::Format => class::ArgumentError::new_err((
+                "no payload format has this name; profiles begin with the names",
+                "payload_format",
+            )),
             Failure::Closed => class::StoreError::new_err(("the store is closed", "store_closed")),
             Failure::Report(error) => class::Error::new_err((error.to_string(), "output")),
             Failure::Type(message) => PyTypeError::new_err(message),

@@ -103,7 +103,7 @@ impl Gateway {
     fn decrypt(&self, py: Python<'_>, payload: &Bound<'_, PyAny>) -> PyResult<CardData> {
         let payload = match payload.cast::<Payload>() {
             Ok(payload) => payload.get().0.clone(),
-            Err(_) => Payload::new(payload)?.0,
+            Err(_) => Payload::parse(payload)?.0,
         };
         let devices = Arc::clone(&self.devices);
         let (card, keys_in) = self.store.with(py, move |store| {
@@ -124,7 +124,7 @@ impl Gateway {
         for (index, payload) in payloads.iter().enumerate() {
             match payload.cast::<Payload>() {
                 Ok(payload) => parsed.push(payload.get().0.clone()),
-                Err(_) => match Payload::new(payload) {
+                Err(_) => match Payload::parse(payload) {
                     Ok(payload) => parsed.push(payload.0),
                     Err(failure) => refused.push((index, PyErr::from(failure))),
                 },

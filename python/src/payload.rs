@@ -1,6 +1,6 @@
 //! `Payload`: what a device sent, parsed and checked, not decrypted.
 
-use p2pe_crypto::{Entry, Form, idtech::Frame, tracks::from_hex};
+use p2pe_crypto::{Entry, Form, Format, idtech::Frame, tracks::from_hex};
 use pyo3::{
     prelude::*,
     types::{PyAny, PyByteArray, PyBytes, PyString},
@@ -12,18 +12,22 @@ use crate::error::Failure;
 /// A device payload, every length, check and flag of it found right. It holds ciphertext, no card data.
 ///
 /// `frame` is what a device sent, of any format that is recognised by its first bytes: binary (`bytes` or `bytearray`),
-/// hex digits or keyboard form (or `str`).
+/// hex digits or keyboard form (or `str`). `format`, if it is given, is the one format that it must be of: the name with which
+/// its profiles begin, as in `magtek-report`.
 ///
-/// Raises `PayloadError`; `ClearAccountDataError` if a card number stands there unencrypted.
+/// Raises `ArgumentError` for an unknown format; `PayloadError`; `ClearAccountDataError` if a card number stands there unencrypted.
 #[pyclass(frozen, module = "p2pe_crypto")]
 pub(crate) struct Payload(pub(crate) p2pe_crypto::Payload);
 
 #[pymethods]
 impl Payload {
     #[new]
-    #[pyo3(signature = (frame, /))]
-    pub(crate) fn new(frame: &Bound<'_, PyAny>) -> Result<Self, Failure> {
-        Ok(Self(p2pe_crypto::Payload::parse(&bytes(frame)?)?))
+    #[pyo3(signature = (frame, /, *, format = None))]
+    fn new(frame: &Bound<'_, PyAny>, format: Option<&str>) -> Result<Self, Failure> {
+        let Some(name) = format else { return Self::parse(frame) };
+        let format = Format::ALL.into_iter().find(|format| format.name() == name);
+        let format = format.ok_or(Failure::Format)?;
+        Ok(Self(p2pe_crypto::Payload::parse_as(format, &bytes(frame)?)?))
     }
 
     /// Raw track ciphertext with its KSN beside it.
@@ -101,6 +105,11 @@ impl Payload {
 }
 
 impl Payload {
+    /// Of whichever format it is.
+    pub(crate) fn parse(frame: &Bound<'_, PyAny>) -> Result<Self, Failure> {
+        Ok(Self(p2pe_crypto::Payload::parse(&bytes(frame)?)?))
+    }
+
     fn frame(&self) -> Option<&Frame> {
         match &self.0 {
             p2pe_crypto::Payload::IdTech(frame) => Some(frame),

@@ -80,9 +80,10 @@ def parse(test: Json) -> p2pe.Payload:
             track if n % 2 else bytes.fromhex(track) for n, track in enumerate(test["tracks"])
         ]
         return p2pe.Payload.from_tracks(ksn=test["ksn"], tracks=tracks)
+    frame = test["payload"]
     if test["encoding"] == "hex":
-        return p2pe.Payload(bytearray.fromhex(test["payload"]))
-    return p2pe.Payload(test["payload"])
+        frame = bytearray.fromhex(frame)
+    return p2pe.Payload(frame, format=test["format"]) if "format" in test else p2pe.Payload(frame)
 
 
 def gateway_of(test: Json, store: p2pe.Store) -> p2pe.Gateway:
@@ -97,7 +98,10 @@ def ids(test: Json) -> str:
 @pytest.mark.parametrize("test", [t for t in PAYLOADS if t["result"] == "valid"], ids=ids)
 def test_valid_payload(test: Json, store: p2pe.Store) -> None:
     payload = parse(test)
-    if frame := test.get("frame"):
+    frame = test.get("frame")
+    if frame and "format" in frame:
+        assert (payload.format, payload.ksn) == (frame["format"], frame["ksn"])
+    elif frame:
         assert payload.format == "idtech"
         assert (payload.ksn, payload.entry) == (frame["ksn"], frame["entry"])
         assert (payload.serial, payload.extra) == tuple(
@@ -126,14 +130,19 @@ def test_valid_payload(test: Json, store: p2pe.Store) -> None:
             "entry": card.entry,
             "luhn": card.pan.luhn,
             "tracks": [track and track.reveal() for track in tracks],
-        } == expected
+            "emv": card.emv.hex().upper(),
+            "session_id": card.session_id and card.session_id.hex().upper(),
+            "jis2": card.sensitive.jis2 and card.sensitive.jis2.reveal(),
+        } == {"emv": "", "session_id": None, "jis2": None} | expected
         assert expected["pan"] not in "".join(map(repr, (card, card.pan, payload, *tracks)))
 
 
 @pytest.mark.parametrize("test", [t for t in PAYLOADS if t["result"] == "invalid"], ids=ids)
 def test_invalid_payload(test: Json, store: p2pe.Store) -> None:
-    if test.get("stage") == "decrypt":
+    if test.get("stage") in ("decrypt", "configuration"):
         payload = parse(test)
+        if right := test.get("right_device"):
+            gateway_of({"device": right}, store).decrypt(payload)
         with pytest.raises(p2pe.Error) as raised:
             gateway_of(test, store).decrypt(payload)
     else:
@@ -143,6 +152,15 @@ def test_invalid_payload(test: Json, store: p2pe.Store) -> None:
     alarm = isinstance(raised.value, p2pe.ClearAccountDataError)
     assert alarm == (test["error"] == "clear_account_data")
     assert not re.search(r"\d{12}", str(raised.value))
+
+
+def test_a_format_by_name() -> None:
+    keypad = next(t for t in vectors_of("payload") if t["id"] == "idtech-keyed-kb-cvv-zip-tdes")
+    assert p2pe.Payload(keypad["payload"], format="idtech").format == "idtech"
+    with pytest.raises(p2pe.PayloadError):
+        p2pe.Payload(keypad["payload"], format="magtek-report")
+    with pytest.raises(p2pe.ArgumentError, match="no payload format"):
+        p2pe.Payload(keypad["payload"], format="idteck")
 
 
 def test_a_batch_is_each_payload_alone(gateway: p2pe.Gateway) -> None:
