@@ -12,12 +12,13 @@ find_module() { # prints the first of these PKCS#11 modules that is there
     return 1
 }
 
-# The Debian packages that are missing for: build, git, openssl, softhsm, pkcs11-tests, python, valgrind, venv.
+# The Debian packages that are missing for: build, fuzz, git, openssl, softhsm, pkcs11-tests, python, valgrind, venv.
 missing_packages() {
     local want
     for want in "$@"; do
         case $want in
         build) command -v cc >/dev/null || echo gcc libc6-dev ;;
+        fuzz) command -v c++ >/dev/null || echo g++ ;;
         git) command -v git >/dev/null || echo git ;;
         openssl)
             command -v pkg-config >/dev/null || echo pkg-config

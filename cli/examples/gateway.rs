@@ -1,7 +1,7 @@
 //! The Rust example of the README, word for word; a test runs it.
 
 use dukpt::{KeyId, KsnPrefix, Scheme};
-use p2pe_crypto::{Decryptor, Device, Devices, Error, MerchantId, Payload, PayloadError, Tokenizer};
+use p2pe_crypto::{Decryptor, Device, Devices, Error, MerchantId, Payload, PayloadError, Refusal, Tokenizer};
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // For each request.
     let bytes = std::fs::read("frame.txt")?;
     let payload = match Payload::parse(&bytes) {
-        Err(PayloadError::ClearAccountData) => return Err("ALARM: take the device out of service".into()),
+        Err(Refusal { error: PayloadError::ClearAccountData, .. }) => {
+            return Err("ALARM: take the device out of service".into());
+        }
         other => other?,
     };
     match decryptor.decrypt(&payload) {

@@ -2,7 +2,7 @@
 
 use dukpt::KeyError;
 use p2pe_config::ConfigError;
-use p2pe_crypto::{Error, PayloadError};
+use p2pe_crypto::{Error, PayloadError, Refusal};
 use pkcs11_backend::OpenError;
 
 /// A command that did not succeed.
@@ -12,11 +12,13 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) hint: &'static str,
+    /// The byte of the payload that is at fault.
+    pub(crate) offset: Option<usize>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: u8, code: &'static str, message: impl ToString, hint: &'static str) -> Self {
-        Self { exit, code, message: message.to_string(), hint }
+        Self { exit, code, message: message.to_string(), hint, offset: None }
     }
 
     pub(crate) fn usage(message: impl ToString, hint: &'static str) -> Self {
@@ -90,9 +92,9 @@ impl From<KeyError> for Failure {
     }
 }
 
-impl From<PayloadError> for Failure {
-    fn from(error: PayloadError) -> Self {
-        let (exit, hint) = match error {
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (exit, hint) = match refusal.error {
             PayloadError::ClearAccountData => (5, "wipe every copy of this payload and have the device checked"),
             PayloadError::Truncated => (4, "read the payload to its end"),
             PayloadError::MissingStxNibble => (4, "put a 0 in front"),
@@ -101,7 +103,7 @@ impl From<PayloadError> for Failure {
             PayloadError::Unsupported(_) => (4, "set the device to plain enhanced output, or wait for a later version"),
             _ => (4, "pass on exactly what the device sent, with no character changed"),
         };
-        Self::new(exit, error.code(), error, hint)
+        Self { offset: refusal.offset, ..Self::new(exit, refusal.code(), refusal, hint) }
     }
 }
 

@@ -39,9 +39,12 @@ impl Output {
 
     /// Reports a failure and gives its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
-        let Failure { exit, code, message, hint } = failure;
+        let Failure { exit, code, message, hint, offset } = failure;
         if self.json {
-            let error = json!({ "error": { "code": code, "message": message, "hint": hint, "exit": exit } });
+            let mut error = json!({ "error": { "code": code, "message": message, "hint": hint, "exit": exit } });
+            if let Some(offset) = offset {
+                error["error"]["offset"] = json!(offset);
+            }
             // If even this cannot be written, the exit code still tells.
             let _ = writeln!(io::stdout(), "{error:#}");
         }

@@ -3,7 +3,7 @@
 use dukpt::{
     CheckMethod, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Ksn, Lifetime, MaterialError, MemoryStore,
 };
-use p2pe_crypto::{Decryptor, Device, DeviceProfile, Error, Payload, PayloadError};
+use p2pe_crypto::{Decryptor, Device, DeviceProfile, Error, Payload, PayloadError, Refusal};
 
 use crate::{
     Case, Cause, Code, Diagnosis, Finding,
@@ -176,7 +176,7 @@ impl Outcome {
 fn stated(error: &Error, payload: &Payload, device: Option<&Device>) -> Option<(Cause, bool)> {
     let key = device.map(|device| device.base_key.to_string()).unwrap_or_default();
     Some(match (error, device) {
-        (Error::Payload(PayloadError::ClearAccountData), _) => (
+        (Error::Payload(Refusal { error: PayloadError::ClearAccountData, .. }), _) => (
             Cause::new(
                 Code::NotEncrypting,
                 "the masked copy of the card number is not masked",

@@ -3,7 +3,7 @@
 mod damage;
 
 use dukpt::Ksn;
-use p2pe_crypto::{Payload, PayloadError};
+use p2pe_crypto::{Payload, PayloadError, Refusal};
 use zeroize::Zeroizing;
 
 use crate::{Cause, Code, specimen};
@@ -60,14 +60,15 @@ fn payload(bytes: &[u8]) -> Vec<Form> {
     match Payload::parse(bytes) {
         Ok(payload) => vec![Form::of(payload)],
         // Nothing else is done with it.
-        Err(PayloadError::ClearAccountData) => vec![Form::only(refused(PayloadError::ClearAccountData))],
-        Err(error) => vec![damage::repaired(bytes, &error).unwrap_or_else(|| Form::only(refused(error)))],
+        Err(alarm @ Refusal { error: PayloadError::ClearAccountData, .. }) => vec![Form::only(refused(alarm))],
+        Err(refusal) => vec![damage::repaired(bytes, refusal).unwrap_or_else(|| Form::only(refused(refusal)))],
     }
 }
 
 /// A payload that no repair makes readable.
-fn refused(error: PayloadError) -> Cause {
-    let (code, fix) = match error {
+fn refused(refusal: impl Into<Refusal>) -> Cause {
+    let refusal = refusal.into();
+    let (code, fix) = match refusal.error {
         PayloadError::ClearAccountData => (
             Code::NotEncrypting,
             "take the device out of service, set it to encrypt (security level 3), and wipe every copy of the payload",
@@ -87,7 +88,7 @@ fn refused(error: PayloadError) -> Cause {
         PayloadError::Truncated => (Code::FrameDamaged, "read the payload to its end"),
         _ => (Code::FrameDamaged, "pass on exactly what the device sent, with no character changed"),
     };
-    Cause::new(code, error.to_string(), fix)
+    Cause::new(code, refusal.to_string(), fix)
 }
 
 fn raw(ksns: &[&str], ciphertexts: &[&str]) -> Vec<Form> {
@@ -129,9 +130,11 @@ fn raw(ksns: &[&str], ciphertexts: &[&str]) -> Vec<Form> {
                 certain,
                 ..Form::of(payload)
             }),
-            Err(PayloadError::ClearAccountData) => return vec![Form::only(refused(PayloadError::ClearAccountData))],
+            Err(alarm @ Refusal { error: PayloadError::ClearAccountData, .. }) => {
+                return vec![Form::only(refused(alarm))];
+            }
             Err(refusal) => {
-                error = error.or(Some(refusal));
+                error = error.or(Some(refusal.error));
                 for (of_ksn, ksn) in &near {
                     if let Ok(payload) = Payload::from_tracks(ksn.as_bytes(), &runs) {
                         let causes = cause.iter().chain([of_ksn]).cloned().collect();

@@ -2,7 +2,7 @@
 
 use dukpt::{KeyError, KsnPrefix};
 
-use crate::{Candidates, DeviceProfile, PayloadError};
+use crate::{Candidates, DeviceProfile, PayloadError, Refusal};
 
 /// Why a payload did not become card data.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ use crate::{Candidates, DeviceProfile, PayloadError};
 pub enum Error {
     /// The bytes are not a payload that can be taken. Nothing was decrypted.
     #[error(transparent)]
-    Payload(#[from] PayloadError),
+    Payload(#[from] Refusal),
     /// No configured device population has this KSN prefix (its default length is shown). Nothing was decrypted. The
     /// profiles that such a device may have.
     #[error("no device is configured for KSNs that begin with {0}; profiles that fit the payload: {1}")]
@@ -25,6 +25,13 @@ pub enum Error {
     /// The clear text is not that of a card: wrong key, wrong profile or damaged data. Which, is not told.
     #[error("the payload could not be decrypted to card data")]
     DecryptFailed,
+}
+
+/// Found in the clear text: no place in the payload tells of it.
+impl From<PayloadError> for Error {
+    fn from(error: PayloadError) -> Self {
+        Self::Payload(error.into())
+    }
 }
 
 impl Error {

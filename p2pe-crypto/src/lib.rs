@@ -27,8 +27,8 @@ pub use card::{
 pub use decryptor::{Decryptor, Device, Devices};
 pub use error::Error;
 pub use payload::{
-    EncryptedField, Features, Fields, Format, Formats, Holds, Mac, Payload, PayloadError, Scope, Unsupported, idtech,
-    idtech::Form, magtek, neo, quick_chip, tlv, tracks, verifone,
+    EncryptedField, Features, Fields, Format, Formats, Holds, Mac, Payload, PayloadError, Refusal, Scope, Unsupported,
+    idtech, idtech::Form, magtek, neo, quick_chip, tlv, tracks, verifone,
 };
 pub use profile::{Candidates, DeviceProfile, Encryption, ProfileError};
 pub use token::{

@@ -60,7 +60,11 @@ fn table() {
             for slot in 0..3 {
                 for form in FORMS {
                     let payload = frame(encode_type, slot, text, 0x00, 0x80, form);
-                    assert_eq!(Payload::parse(&payload), *expected, "{encode_type:x} {slot} {form:?} {text}");
+                    assert_eq!(
+                        Payload::parse(&payload).map_err(|refusal| refusal.error),
+                        *expected,
+                        "{encode_type:x} {slot} {form:?} {text}"
+                    );
                 }
             }
         }
@@ -81,7 +85,7 @@ fn a_number_without_a_separator_at_any_place() {
             for (pan, expected) in [(&right, PayloadError::ClearAccountData), (&wrong, PayloadError::NotEncrypted)] {
                 let text = format!("{before}{pan}x12345");
                 let payload = frame(SWIPED, 2, &text, 0x00, 0x80, Form::Binary);
-                assert_eq!(Payload::parse(&payload), Err(expected), "{text}");
+                assert_eq!(Payload::parse(&payload).map_err(|refusal| refusal.error), Err(expected), "{text}");
             }
         }
     }
@@ -105,7 +109,11 @@ fn the_alarm_comes_before_all_that_is_told_of_encryption() {
     ] {
         for form in FORMS {
             let payload = frame(SWIPED, 1, text, field1, field2, form);
-            assert_eq!(Payload::parse(&payload), Err(PayloadError::ClearAccountData), "{what}");
+            assert_eq!(
+                Payload::parse(&payload).map_err(|refusal| refusal.error),
+                Err(PayloadError::ClearAccountData),
+                "{what}"
+            );
         }
     }
 }
@@ -126,7 +134,11 @@ fn one_clear_track_beside_an_encrypted_one() {
         data.extend(KSN);
         for form in FORMS {
             let payload = close(&data, form, 7..7 + text.len());
-            assert_eq!(Payload::parse(&payload), Err(PayloadError::ClearAccountData), "{clear}");
+            assert_eq!(
+                Payload::parse(&payload).map_err(|refusal| refusal.error),
+                Err(PayloadError::ClearAccountData),
+                "{clear}"
+            );
         }
     }
 }
@@ -152,7 +164,7 @@ fn a_masked_copy_that_shows_too_much() {
     ] {
         for form in FORMS {
             let payload = frame(SWIPED, 1, text, 0, 0x82, form);
-            let refused = Payload::parse(&payload).err();
+            let refused = Payload::parse(&payload).err().map(|refusal| refusal.error);
             assert_eq!(refused == Some(PayloadError::ClearAccountData), alarm, "{text} {refused:?}");
         }
     }
@@ -180,7 +192,12 @@ fn the_alarm_comes_before_the_envelope() {
         hex(&close(&in_ciphertext, Form::Binary, 0..0)),
         close(&in_ciphertext, Form::Keyboard, 7..7),
     ] {
-        assert_eq!(Payload::parse(&input), Err(PayloadError::ClearAccountData), "{}", input.escape_ascii());
+        assert_eq!(
+            Payload::parse(&input).map_err(|refusal| refusal.error),
+            Err(PayloadError::ClearAccountData),
+            "{}",
+            input.escape_ascii()
+        );
     }
 }
 
@@ -192,7 +209,7 @@ fn the_alarm_comes_before_the_ksn() {
     payload[end - 2..end].copy_from_slice(&[0, 0]);
     payload[end - 3] &= 0xE0;
     let payload = close(&payload[3..end], Form::Binary, 0..0);
-    assert_eq!(Payload::parse(&payload), Err(PayloadError::ClearAccountData));
+    assert_eq!(Payload::parse(&payload).map_err(|refusal| refusal.error), Err(PayloadError::ClearAccountData));
 }
 
 /// The text of the alarm shows nothing of the card.
@@ -214,7 +231,7 @@ proptest! {
         let encode_type = if keyed { KEYED } else { SWIPED };
         let text = format!("{before}{pan}{separator}{behind}");
         let payload = frame(encode_type, slot, &text, field1 & 0xF0, field2, form);
-        prop_assert_eq!(Payload::parse(&payload), Err(PayloadError::ClearAccountData), "{}", text);
+        prop_assert_eq!(Payload::parse(&payload).map_err(|refusal| refusal.error), Err(PayloadError::ClearAccountData), "{}", text);
     }
 
     /// Six and four, four and four, none: as devices are set up, with any mask character that was seen.

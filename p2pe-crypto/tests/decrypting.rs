@@ -246,7 +246,7 @@ fn partial_blocks_give_the_one_mute_error() {
     assert_mute(decryptor.decrypt(&payload).err(), "24 bytes under AES");
     for (wrong, lengths) in [(&KSN[..], [0, 7, 520]), (&AES_KSN, [0, 8, 528])] {
         for length in lengths {
-            let refused = Payload::from_tracks(wrong, &[&vec![0; length]]);
+            let refused = Payload::from_tracks(wrong, &[&vec![0; length]]).map_err(|refusal| refusal.error);
             assert_eq!(refused, Err(PayloadError::CiphertextLength), "{length}");
         }
     }

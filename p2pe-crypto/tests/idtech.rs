@@ -189,10 +189,10 @@ fn a_format_that_is_named_is_the_one_that_is_parsed() {
         }
     }
     for raw in Format::ALL.into_iter().filter(|format| format.is_raw()) {
-        assert_eq!(Payload::parse_as(raw, &enhanced), Err(PayloadError::MissingKsn));
+        assert_eq!(Payload::parse_as(raw, &enhanced).map_err(|refusal| refusal.error), Err(PayloadError::MissingKsn));
     }
     let unsupported = Err(PayloadError::Unsupported(Unsupported::Encoding));
-    assert_eq!(Payload::parse_as(Format::IdTechKeyed, &enhanced), unsupported);
+    assert_eq!(Payload::parse_as(Format::IdTechKeyed, &enhanced).map_err(|refusal| refusal.error), unsupported);
 }
 
 /// The alarm also goes off where a frame that cannot be taken holds a clear number in one of its slots.
@@ -205,12 +205,19 @@ fn the_alarm_before_what_is_not_supported() {
         data.extend(KSN);
         for form in FORMS {
             let frame = close(&data, form, 9..9 + number.len());
-            assert_eq!(Payload::parse(&frame), Err(PayloadError::ClearAccountData), "{encode_type:x} {form:?}");
+            assert_eq!(
+                Payload::parse(&frame).map_err(|refusal| refusal.error),
+                Err(PayloadError::ClearAccountData),
+                "{encode_type:x} {form:?}"
+            );
         }
     }
     let mut data = vec![0x01, 0x3F, 0, 0, number.len() as u8];
     data.extend([number.as_bytes(), &[0; 40], &KSN].concat());
-    assert_eq!(Payload::parse(&close(&data, Form::Binary, 0..0)), Err(PayloadError::ClearAccountData));
+    assert_eq!(
+        Payload::parse(&close(&data, Form::Binary, 0..0)).map_err(|refusal| refusal.error),
+        Err(PayloadError::ClearAccountData)
+    );
 }
 
 fn adds_up(payload: &Payload) {

@@ -75,7 +75,8 @@ fn errors_show_no_card() {
         shows_nothing(&format!("{error:?} {error:#?} {error} {}", error.code()));
     }
     for clear in [PAN, TRACK1, TRACK2] {
-        for error in [Payload::parse(clear.as_bytes()).unwrap_err(), PayloadError::Unsupported(Unsupported::Encoding)] {
+        let unsupported = PayloadError::Unsupported(Unsupported::Encoding).into();
+        for error in [Payload::parse(clear.as_bytes()).unwrap_err(), unsupported] {
             shows_nothing(&format!("{error:?} {error} {} {:?}", error.code(), Error::from(error)));
         }
         shows_nothing(&format!(

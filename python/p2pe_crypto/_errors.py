@@ -28,8 +28,17 @@ class ConfigError(Error):
 class PayloadError(Error):
     """The bytes are not a payload that can be taken. Nothing was decrypted.
 
-    Codes as ``truncated``, ``lrc_mismatch``, ``counter_zero``, ``unsupported_mac``.
+    Codes as ``truncated``, ``lrc_mismatch``, ``counter_zero``, ``unsupported_mac``. ``offset`` is
+    the byte of the payload, counted from 0, where the field or check at fault begins, or where the
+    payload ends too early; ``None`` if something is missing, or came out of the decryption.
     """
+
+    offset: int | None
+
+    def __init__(self, message: str, code: str, offset: int | None = None) -> None:
+        super().__init__(message, code)
+        self.args = (message, code, offset)
+        self.offset = offset
 
 
 class ClearAccountDataError(PayloadError):

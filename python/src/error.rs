@@ -3,7 +3,7 @@
 
 use dukpt::KeyError;
 use p2pe_config::ConfigError;
-use p2pe_crypto::{Error, MerchantIdError, PayloadError};
+use p2pe_crypto::{Error, MerchantIdError, PayloadError, Refusal};
 use p2pe_vectors::LoadError;
 use pkcs11_backend::OpenError;
 use pyo3::{PyErr, exceptions::PyTypeError};
@@ -64,7 +64,7 @@ macro_rules! from {
 
 from! {
     Error => |error| Self::Core(error),
-    PayloadError => |error| Self::Core(error.into()),
+    Refusal => |refusal| Self::Core(refusal.into()),
     KeyError => |error| Self::Core(error.into()),
     ConfigError => |error| Self::Config(error),
     LoadError => |error| Self::Vectors(error),
@@ -98,8 +98,10 @@ impl From<Failure> for PyErr {
 fn core(error: &Error) -> PyErr {
     let told = (error.to_string(), error.code());
     match error {
-        Error::Payload(PayloadError::ClearAccountData) => class::ClearAccountDataError::new_err(told),
-        Error::Payload(_) => class::PayloadError::new_err(told),
+        Error::Payload(Refusal { error: PayloadError::ClearAccountData, offset }) => {
+            class::ClearAccountDataError::new_err((told.0, told.1, *offset))
+        }
+        Error::Payload(refusal) => class::PayloadError::new_err((told.0, told.1, refusal.offset)),
         Error::UnknownDevice(..) | Error::ProfileMismatch(..) => class::DeviceError::new_err(told),
         Error::Key(KeyError::Device { function, code }) => {
             class::KeyStoreError::new_err((told.0, told.1, *function, *code))

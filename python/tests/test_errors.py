@@ -37,10 +37,11 @@ def test_an_error_survives_pickling() -> None:
     with pytest.raises(p2pe.PayloadError) as raised:
         p2pe.Payload("")
     again = pickle.loads(pickle.dumps(raised.value))
-    assert (type(again), str(again), again.code) == (
+    assert (type(again), str(again), again.code, again.offset) == (
         p2pe.PayloadError,
         str(raised.value),
         "stx_missing",
+        0,
     )
     device = pickle.loads(
         pickle.dumps(p2pe.KeyStoreError("it broke", "key_device", "C_Sign", 0x30))

@@ -149,6 +149,8 @@ def test_invalid_payload(test: Json, store: p2pe.Store) -> None:
         with pytest.raises(p2pe.PayloadError) as raised:
             parse(test)
     assert raised.value.code == test["error"]
+    if isinstance(raised.value, p2pe.PayloadError):
+        assert raised.value.offset == test.get("offset")
     alarm = isinstance(raised.value, p2pe.ClearAccountDataError)
     assert alarm == (test["error"] == "clear_account_data")
     assert not re.search(r"\d{12}", str(raised.value))

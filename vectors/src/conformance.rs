@@ -92,6 +92,8 @@ pub(crate) enum Attempt {
         code: &'static str,
         /// Refused at the door: no key was asked for.
         at_parse: bool,
+        /// The byte of the input that a parser names.
+        offset: Option<usize>,
     },
     /// The store has no such operation, and says which.
     Unsupported(&'static str),
@@ -101,7 +103,7 @@ pub(crate) enum Attempt {
 
 impl Attempt {
     pub(crate) fn error(code: &'static str) -> Self {
-        Self::Error { code, at_parse: false }
+        Self::Error { code, at_parse: false, offset: None }
     }
 }
 
@@ -147,13 +149,19 @@ fn judge(test: &Test, attempt: Attempt) -> Outcome {
         (Verdict::Valid, Attempt::Error { code, .. }) => Outcome::Failed(format!("refused with {code}")),
         (_, Attempt::Differs(what)) => Outcome::Failed(what),
         (Verdict::Invalid, Attempt::AsExpected) => Outcome::Failed("accepted, but it is invalid".into()),
-        (Verdict::Invalid, Attempt::Error { code, at_parse }) => {
+        (Verdict::Invalid, Attempt::Error { code, at_parse, offset }) => {
+            let place = match &test.case {
+                Case::Payload(case) => case.offset,
+                _ => None,
+            };
             let expected = test.error.as_deref().unwrap_or_default();
             let in_stage = stage.is_none_or(|stage| (stage == crate::file::Stage::Parse) == at_parse);
             if code != expected {
                 Outcome::Failed(format!("refused with {code}, not with {expected}"))
             } else if !in_stage {
                 Outcome::Failed(format!("refused with {code} at the wrong stage"))
+            } else if offset != place {
+                Outcome::Failed(format!("refused with {code} at byte {offset:?}, not at {place:?}"))
             } else {
                 Outcome::Passed
             }

@@ -1,7 +1,7 @@
 //! One test as a user meets it: a payload, its device and its base key, for demos and benches.
 
 use dukpt::{KeyId, KeyMaterial, KsnPrefix};
-use p2pe_crypto::{Device, Format, Payload, PayloadError};
+use p2pe_crypto::{Device, Format, Payload, Refusal};
 
 use crate::{
     VectorFile,
@@ -42,7 +42,7 @@ impl Example {
 }
 
 /// The payload as its device sent it; the outer error says what is wrong with the file.
-pub(crate) fn parse(case: &PayloadCase) -> Result<Result<Payload, PayloadError>, String> {
+pub(crate) fn parse(case: &PayloadCase) -> Result<Result<Payload, Refusal>, String> {
     let bytes = match case.encoding {
         Encoding::Ascii => case.payload.as_bytes().to_vec(),
         Encoding::Hex => hex::decode(&case.payload).map_err(|_| "the payload is not hex")?,

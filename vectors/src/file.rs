@@ -372,7 +372,7 @@ schema! {
     struct PayloadCase {
         payload: String, encoding: Encoding, format: Option<String>, device: Option<DeviceEntry>,
         right_device: Option<DeviceEntry>, frame: Option<ExpectedFrame>, card: Option<ExpectedCard>,
-        stage: Option<Stage>,
+        stage: Option<Stage>, offset: Option<usize>,
     }
     /// Raw track ciphertext with its KSN.
     struct TrackCase {

@@ -2,7 +2,7 @@
 
 use dukpt::KeyStore;
 use p2pe_crypto::{
-    CardData, Decryptor, Devices, Entry, Error, Format, MerchantId, Pan, Payload, PayloadError, Tokenizer, TrackNumber,
+    CardData, Decryptor, Devices, Entry, Error, Format, MerchantId, Pan, Payload, Refusal, Tokenizer, TrackNumber,
     idtech::Frame,
 };
 
@@ -43,11 +43,11 @@ pub(crate) fn track<S: KeyStore>(store: &S, case: &TrackCase) -> Attempt {
 pub(crate) fn token<S: KeyStore>(store: &S, case: &TokenCase) -> Attempt {
     let pan = match Pan::new(case.pan.as_bytes()) {
         Ok(pan) => pan,
-        Err(error) => return Attempt::Error { code: error.code(), at_parse: true },
+        Err(error) => return Attempt::Error { code: error.code(), at_parse: true, offset: None },
     };
     let merchant = match MerchantId::new(&case.merchant) {
         Ok(merchant) => merchant,
-        Err(error) => return Attempt::Error { code: error.code(), at_parse: true },
+        Err(error) => return Attempt::Error { code: error.code(), at_parse: true, offset: None },
     };
     let key = match key_id(&case.key) {
         Ok(key) => key,
@@ -60,8 +60,8 @@ pub(crate) fn token<S: KeyStore>(store: &S, case: &TokenCase) -> Attempt {
     }
 }
 
-fn refused(error: PayloadError) -> Attempt {
-    Attempt::Error { code: error.code(), at_parse: true }
+fn refused(refusal: Refusal) -> Attempt {
+    Attempt::Error { code: refusal.code(), at_parse: true, offset: refusal.offset }
 }
 
 fn decrypt<S: KeyStore>(
@@ -86,6 +86,9 @@ fn decrypt<S: KeyStore>(
             },
         },
         Err(Error::Key(error)) => error.into(),
+        Err(Error::Payload(Refusal { error, offset })) => {
+            Attempt::Error { code: error.code(), at_parse: false, offset }
+        }
         Err(error) => Attempt::error(error.code()),
     }
 }

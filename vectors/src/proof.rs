@@ -36,6 +36,9 @@ pub(crate) fn check(test: &Test) -> Result<(), &'static str> {
                 }
                 return payload(true, case.right_device.as_ref(), case.card.as_ref(), None);
             }
+            if case.offset.is_some() && case.stage != Some(Stage::Parse) {
+                return Err("only a parser names a byte");
+            }
             if case.right_device.is_some() {
                 return Err("only a wrong configuration stands beside the right one");
             }

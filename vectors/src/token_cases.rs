@@ -44,12 +44,12 @@ pub(crate) fn ff1<S: KeyStore>(store: &S, case: &Ff1Case) -> Attempt {
         Ok(true) => Attempt::AsExpected,
         Ok(false) => Attempt::Differs("the digits differ".into()),
         Err(Ff1Error::Key(error)) => error.into(),
-        Err(error) => Attempt::Error { code: error.code(), at_parse: true },
+        Err(error) => Attempt::Error { code: error.code(), at_parse: true, offset: None },
     }
 }
 
 pub(crate) fn ff1_token<S: KeyStore>(store: &S, case: &Ff1TokenCase) -> Attempt {
-    let refused = |code| Attempt::Error { code, at_parse: true };
+    let refused = |code| Attempt::Error { code, at_parse: true, offset: None };
     let pan = match Pan::new(case.pan.as_bytes()) {
         Ok(pan) => pan,
         Err(error) => return refused(error.code()),
@@ -98,6 +98,6 @@ pub(crate) fn vault_token(case: &VaultTokenCase) -> Attempt {
             }
         }
         Ok(_) => Attempt::Differs("the bytes differ".into()),
-        Err(error) => Attempt::Error { code: error.code(), at_parse: true },
+        Err(error) => Attempt::Error { code: error.code(), at_parse: true, offset: None },
     }
 }

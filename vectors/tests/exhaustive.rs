@@ -5,7 +5,7 @@
 use std::thread;
 
 use dukpt::{KeyId, KeyImport, KeyMaterial, KsnPrefix, Lifetime, MemoryStore};
-use p2pe_crypto::{Decryptor, Device, Devices, Error, Fields, Format, Holds, Payload, PayloadError, idtech::Form};
+use p2pe_crypto::{Decryptor, Device, Devices, Error, Fields, Format, Holds, Payload, Refusal, idtech::Form};
 use p2pe_vectors::{
     VectorFile,
     schema::{Case, Encoding, KeyEntry, PayloadCase, Test, Verdict},
@@ -38,7 +38,7 @@ impl Sample {
         Self { id: test.id.clone(), bytes, format, decryptor }
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Payload, PayloadError> {
+    fn parse(&self, bytes: &[u8]) -> Result<Payload, Refusal> {
         self.format.map_or_else(|| Payload::parse(bytes), |format| Payload::parse_as(format, bytes))
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use dukpt::{KeyError, Scheme};
 use gateway::{base_key, decrypt, device_id, gateway};
-use p2pe_crypto::{DeviceProfile, Error, PayloadError};
+use p2pe_crypto::{DeviceProfile, Error, PayloadError, Refusal};
 use p2pe_virtual_devices::{Card, DeviceKey, Form, Model, Setup, VirtualDevice, ksn_at};
 use proptest::prelude::*;
 
@@ -168,7 +168,7 @@ proptest! {
         prop_assert_eq!(sent.ksn, ksn);
         let read = match decrypt(&gateway(profile), &sent) {
             // A masked middle of zeros is the number itself, if its middle is zeros.
-            Err(Error::Payload(PayloadError::ClearAccountData)) if profile.mask() == b'0' => {
+            Err(Error::Payload(Refusal { error: PayloadError::ClearAccountData, .. })) if profile.mask() == b'0' => {
                 let middle = &card.pan().expose()[6..card.pan().expose().len() - 4];
                 prop_assert!(middle.bytes().all(|digit| digit == b'0'));
                 return Ok(());

@@ -1,6 +1,6 @@
 //! What happens to payloads between device and host, and how to undo it.
 
-use p2pe_crypto::{Form as OuterForm, Payload, PayloadError};
+use p2pe_crypto::{Form as OuterForm, Payload, PayloadError, Refusal};
 use zeroize::Zeroizing;
 
 use super::{Form, Reading, refused};
@@ -14,12 +14,12 @@ const REPLACEMENT: [u8; 3] = [0xEF, 0xBF, 0xBD];
 const LONG: usize = 48;
 
 /// The payload with what was done to it undone.
-pub(super) fn repaired(bytes: &[u8], error: &PayloadError) -> Option<Form> {
-    if *error == PayloadError::MissingStxNibble {
+pub(super) fn repaired(bytes: &[u8], refusal: Refusal) -> Option<Form> {
+    if refusal.error == PayloadError::MissingStxNibble {
         let whole: Bytes = Zeroizing::new([b"0", bytes.trim_ascii()].concat());
         let fix = "put the 0 in front, and read the device's characters as text, never as a number";
         return Some(Form::repaired(
-            Cause::new(Code::LeadingZeroLost, error.to_string(), fix),
+            Cause::new(Code::LeadingZeroLost, refusal.to_string(), fix),
             Payload::parse(&whole).ok()?,
             true,
         ));
@@ -42,9 +42,9 @@ pub(super) fn repaired(bytes: &[u8], error: &PayloadError) -> Option<Form> {
         return lost_in_text(&runs).map(Form::only);
     }
     let binary = binary(bytes)?;
-    match error {
+    match refusal.error {
         PayloadError::LrcMismatch | PayloadError::ChecksumMismatch => {
-            Some(Form::repaired(refused(*error), Payload::parse(&rechecked(&binary)?).ok()?, true))
+            Some(Form::repaired(refused(refusal), Payload::parse(&rechecked(&binary)?).ok()?, true))
         }
         PayloadError::FieldOverrun | PayloadError::FieldLayoutResidue => {
             let mut flipped = binary;

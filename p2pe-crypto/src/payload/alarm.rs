@@ -2,7 +2,7 @@
 
 use core::iter;
 
-use super::PayloadError;
+use super::{PayloadError, Refusal};
 use crate::{card::pan::plausible, words};
 
 /// Digits of the shortest card number.
@@ -12,7 +12,7 @@ const SHORTEST: usize = 12;
 /// checked: a device that does not encrypt may send anything, and a damaged payload with a card number in it is still one.
 ///
 /// Where devices mask `with_digits`, a number whose middle is zeros may be a masked one; decryption tells.
-pub(super) fn check(input: &[u8], with_digits: bool) -> Result<(), PayloadError> {
+pub(super) fn check(input: &[u8], with_digits: bool) -> Result<(), Refusal> {
     // The header of a frame may be all digits, and run into what follows it.
     let header = match input {
         [0x02, ..] => 10,
@@ -20,15 +20,13 @@ pub(super) fn check(input: &[u8], with_digits: bool) -> Result<(), PayloadError>
         _ => 0,
     };
     let behind = input.get(header..).unwrap_or_default();
-    if account_numbers(behind).any(|number| !(with_digits && may_be_masked(number))) {
-        return Err(PayloadError::ClearAccountData);
-    }
-    Ok(())
+    let clear = account_numbers(behind).find(|number| !(with_digits && may_be_masked(number)));
+    clear.map_or(Ok(()), |number| Err(PayloadError::ClearAccountData.within(input, number)))
 }
 
-/// Whether a run of 12 or more digits stands directly in front of a field separator.
-pub(super) fn holds_account_number(slot: &[u8]) -> bool {
-    account_numbers(slot).next().is_some()
+/// Refuses bytes in which a run of 12 or more digits stands directly in front of a field separator.
+pub(super) fn check_slot(slot: &[u8]) -> Result<(), Refusal> {
+    account_numbers(slot).next().map_or(Ok(()), |number| Err(PayloadError::ClearAccountData.within(slot, number)))
 }
 
 /// Each run of 12 or more digits that stands directly in front of a field separator (`=` or `^`), as the account
@@ -42,13 +40,13 @@ fn account_numbers(slot: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a clear slot holds a card number, in front of a separator or not: a whole run of 12 to 19 digits that a scheme
+/// The card number that a clear slot holds, in front of a separator or not: a whole run of 12 to 19 digits that a scheme
 /// could have issued. A front stripe (JIS II) is account data wherever its digits stand.
-pub(super) fn in_slot(slot: &[u8]) -> bool {
+pub(super) fn in_slot(slot: &[u8]) -> Option<&[u8]> {
     let mut runs = runs(slot);
     match slot {
-        [0x7F, ..] => runs.next().is_some(),
-        _ => runs.any(|run| run.len() <= 19 && plausible(run)),
+        [0x7F, ..] => runs.next(),
+        _ => runs.find(|run| run.len() <= 19 && plausible(run)),
     }
 }
 

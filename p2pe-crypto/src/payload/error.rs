@@ -2,7 +2,7 @@
 
 use dukpt::KsnError;
 
-use super::{Formats, tlv::Malformed};
+use super::Formats;
 
 /// Why bytes are not a payload that can be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -48,8 +48,8 @@ pub enum PayloadError {
     #[error("not Base64")]
     NotBase64,
     /// Objects that are cut, or longer than what holds them.
-    #[error(transparent)]
-    Tlv(#[from] Malformed),
+    #[error("not a BER-TLV object that fits into what holds it")]
+    Tlv,
     /// The tracks run past the counted data: a length byte is damaged.
     #[error("the track lengths run past the frame")]
     FieldOverrun,
@@ -128,7 +128,7 @@ impl PayloadError {
             Self::OddHexLength => "odd_hex_length",
             Self::NotHex => "not_hex",
             Self::NotBase64 => "not_base64",
-            Self::Tlv(_) => "tlv",
+            Self::Tlv => "tlv",
             Self::FieldOverrun => "field_overrun",
             Self::FieldLayoutResidue => "field_layout_residue",
             Self::MissingKsn => "missing_ksn",

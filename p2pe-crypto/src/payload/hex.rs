@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::PayloadError;
+use super::{PayloadError, Refusal};
 
 /// Hex digits that are read at once.
 const STEP: usize = 32;
@@ -20,15 +20,15 @@ fn all_legal(digits: &[u8]) -> bool {
 }
 
 /// Reads hex digits of either case.
-pub(super) fn decode(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
+pub(super) fn decode(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
     decode_into(digits, &mut bytes)?;
     Ok(bytes)
 }
 
 /// Reads hex digits of either case, behind what is there.
-pub(super) fn decode_into(digits: &[u8], bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
-    let (pairs, []) = digits.as_chunks::<2>() else { return Err(PayloadError::OddHexLength) };
+pub(super) fn decode_into(digits: &[u8], bytes: &mut Vec<u8>) -> Result<(), Refusal> {
+    let (pairs, []) = digits.as_chunks::<2>() else { return Err(PayloadError::OddHexLength.at(digits.len())) };
     let start = bytes.len();
     bytes.resize(start + pairs.len(), 0);
     let read = |[high, low]: [u8; 2]| value(high) << 4 | value(low);
@@ -40,29 +40,35 @@ pub(super) fn decode_into(digits: &[u8], bytes: &mut Vec<u8>) -> Result<(), Payl
         *place = step.map(read);
     }
     last.iter_mut().zip(rest).for_each(|(place, pair)| *place = read(*pair));
-    if legal && all_legal(rest.as_flattened()) { Ok(()) } else { Err(PayloadError::NotHex) }
+    if legal && all_legal(rest.as_flattened()) { Ok(()) } else { Err(not_hex(digits)) }
 }
 
 /// Whether these are whole bytes in hex digits of either case.
-pub(super) fn check(digits: &[u8]) -> Result<(), PayloadError> {
+pub(super) fn check(digits: &[u8]) -> Result<(), Refusal> {
     if !digits.len().is_multiple_of(2) {
-        return Err(PayloadError::OddHexLength);
+        return Err(PayloadError::OddHexLength.at(digits.len()));
     }
-    if all_legal(digits) { Ok(()) } else { Err(PayloadError::NotHex) }
+    if all_legal(digits) { Ok(()) } else { Err(not_hex(digits)) }
 }
 
 /// Reads `N` bytes and nothing else.
-pub(super) fn decode_array<const N: usize>(digits: &[u8]) -> Result<[u8; N], PayloadError> {
+pub(super) fn decode_array<const N: usize>(digits: &[u8]) -> Result<[u8; N], Refusal> {
     let mut bytes = [0; N];
     let (pairs, rest) = digits.as_chunks::<2>();
     if pairs.len() != N || !rest.is_empty() {
-        return Err(PayloadError::Truncated);
+        return Err(PayloadError::Truncated.at(digits.len()));
     }
     if !all_legal(digits) {
-        return Err(PayloadError::NotHex);
+        return Err(not_hex(digits));
     }
     bytes.iter_mut().zip(pairs).for_each(|(byte, [high, low])| *byte = value(*high) << 4 | value(*low));
     Ok(bytes)
+}
+
+/// At the first character that is no hex digit.
+fn not_hex(digits: &[u8]) -> Refusal {
+    let at = digits.iter().position(|digit| !digit.is_ascii_hexdigit());
+    Refusal { error: PayloadError::NotHex, offset: at }
 }
 
 /// Writes upper-case hex digits, as devices do.

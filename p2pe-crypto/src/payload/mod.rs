@@ -10,6 +10,7 @@ pub mod idtech;
 pub mod magtek;
 pub mod neo;
 pub mod quick_chip;
+mod refusal;
 pub mod tlv;
 pub mod tracks;
 pub mod verifone;
@@ -20,6 +21,7 @@ use crate::Entry;
 pub use error::{PayloadError, Unsupported};
 pub use field::{EncryptedField, Fields, Holds, Mac};
 pub use format::{Features, Format, Formats, Scope};
+pub use refusal::Refusal;
 
 /// A device payload whose every length, check and flag was found right.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,9 +77,9 @@ impl Payload {
     /// Parses what a device sent, of any format that is recognised by its first bytes: as it came, or as hex digits.
     ///
     /// # Errors
-    /// [`PayloadError`]; in particular [`PayloadError::ClearAccountData`] when a card number stands there unencrypted, and
+    /// [`Refusal`]; in particular [`PayloadError::ClearAccountData`] when a card number stands there unencrypted, and
     /// [`PayloadError::Ambiguous`] when more than one format begins like this: then [`Payload::parse_as`] decides.
-    pub fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         match Self::detect(bytes)? {
             Some(format) => Self::parse_as(format, bytes),
             None => Self::parse_hex(bytes),
@@ -87,9 +89,9 @@ impl Payload {
     /// Parses what a device sent in this format.
     ///
     /// # Errors
-    /// [`PayloadError`]; [`PayloadError::MissingKsn`] for the formats that have their KSN beside them: see
+    /// [`Refusal`]; [`PayloadError::MissingKsn`] for the formats that have their KSN beside them: see
     /// [`Payload::from_tracks`].
-    pub fn parse_as(format: Format, bytes: &[u8]) -> Result<Self, PayloadError> {
+    pub fn parse_as(format: Format, bytes: &[u8]) -> Result<Self, Refusal> {
         alarm::check(bytes, format.masks_with_digits())?;
         match format {
             Format::IdTechEnhanced => idtech::Frame::parse(bytes).map(Self::IdTech),
@@ -102,7 +104,7 @@ impl Payload {
             Format::MagTekReport => magtek::Report::parse(bytes).map(Self::MagTekReport),
             Format::MagTekTlv => magtek::Message::parse(bytes).map(Self::MagTekTlv),
             Format::Verifone => verifone::Vsd::parse(bytes).map(Self::Verifone),
-            Format::Track | Format::Tlv | Format::PackedTrack2 => Err(PayloadError::MissingKsn),
+            Format::Track | Format::Tlv | Format::PackedTrack2 => Err(PayloadError::MissingKsn.into()),
         }
     }
 
@@ -110,33 +112,37 @@ impl Payload {
     /// device's profile.
     ///
     /// # Errors
-    /// [`PayloadError::CiphertextLength`], [`PayloadError::Ksn`]; [`PayloadError::ClearAccountData`] when what is called
-    /// ciphertext is a clear track.
-    pub fn from_tracks(ksn: &[u8], ciphertexts: &[&[u8]]) -> Result<Self, PayloadError> {
-        tracks::Tracks::new(ksn, ciphertexts).map(Self::Tracks)
+    /// [`Refusal`] without an offset: [`PayloadError::CiphertextLength`], [`PayloadError::Ksn`];
+    /// [`PayloadError::ClearAccountData`] when what is called ciphertext is a clear track.
+    pub fn from_tracks(ksn: &[u8], ciphertexts: &[&[u8]]) -> Result<Self, Refusal> {
+        Ok(Self::Tracks(tracks::Tracks::new(ksn, ciphertexts)?))
     }
 
     /// The one format that begins like these bytes.
-    fn detect(bytes: &[u8]) -> Result<Option<Format>, PayloadError> {
+    fn detect(bytes: &[u8]) -> Result<Option<Format>, Refusal> {
         let recognising = Formats::recognising(bytes);
         let mut formats = recognising.iter();
         match (formats.next(), formats.next()) {
             (one, None) => Ok(one),
             (_, Some(_)) => {
                 alarm::check(bytes, false)?;
-                Err(PayloadError::Ambiguous(recognising))
+                Err(PayloadError::Ambiguous(recognising).into())
             }
         }
     }
 
     /// Binary formats that somebody wrote as hex digits. ID TECH frames have that form of their own, and what begins
     /// like no format is told so by them.
-    fn parse_hex(digits: &[u8]) -> Result<Self, PayloadError> {
+    fn parse_hex(digits: &[u8]) -> Result<Self, Refusal> {
         alarm::check(digits, false)?;
-        if let Ok(bytes) = hex::decode(digits.trim_ascii())
-            && let Some(format) = Self::detect(&bytes)?
-        {
-            return Self::parse_as(format, &bytes);
+        let text = digits.trim_ascii();
+        if let Ok(bytes) = hex::decode(text) {
+            let parsed =
+                Self::detect(&bytes).and_then(|format| format.map(|format| Self::parse_as(format, &bytes)).transpose());
+            let parsed = parsed.map_err(|refusal| refusal.moved(|at| 2 * at).inside(digits, text))?;
+            if let Some(payload) = parsed {
+                return Ok(payload);
+            }
         }
         Self::parse_as(Format::IdTechEnhanced, digits)
     }

@@ -10,9 +10,9 @@ use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Scope, Unsupported, alarm,
+    Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Refusal, Scope, Unsupported, alarm,
     crc::crc16,
-    idtech, quick_chip,
+    idtech, quick_chip, refusal,
     tlv::{Lengths, Object, Objects, Protection, Tag},
 };
 use crate::{
@@ -53,21 +53,22 @@ pub struct Header {
 }
 
 impl Reply {
-    pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         let Some((header, data)) = Header::read(input)? else { return Self::read(None, None, input) };
         let (attribution, objects) = data.split_first().ok_or(PayloadError::NotEncrypted)?;
         let reply = Self::read(Some(header), Some(*attribution), objects);
+        let reply = reply.map_err(|refusal| refusal.inside(input, objects));
         // Older firmware answers these two commands with tracks and no tags, and with no attribution.
         let may_be_older = matches!(header.command, 2 | 3) && *attribution == 0;
         match reply {
-            Err(PayloadError::Tlv(_) | PayloadError::NotEncrypted | PayloadError::MissingKsn) if may_be_older => {
-                Err(PayloadError::Unsupported(Unsupported::OlderAnswer))
-            }
+            Err(Refusal {
+                error: PayloadError::Tlv | PayloadError::NotEncrypted | PayloadError::MissingKsn, ..
+            }) if may_be_older => Err(PayloadError::Unsupported(Unsupported::OlderAnswer).within(input, data)),
             other => other,
         }
     }
 
-    fn read(header: Option<Header>, attribution: Option<u8>, data: &[u8]) -> Result<Self, PayloadError> {
+    fn read(header: Option<Header>, attribution: Option<u8>, data: &[u8]) -> Result<Self, Refusal> {
         let mut ksn: Option<&[u8]> = None;
         let mut frame = None;
         let mut encrypted = 0;
@@ -76,32 +77,32 @@ impl Reply {
             if object.protection == Protection::Encrypted {
                 let whole_blocks = !object.value.is_empty() && object.value.len().is_multiple_of(8);
                 if !whole_blocks || object.value.len() > Self::LONGEST {
-                    return Err(PayloadError::CiphertextLength);
+                    return Err(PayloadError::CiphertextLength.within(data, object.value));
                 }
                 encrypted += 1;
             } else if shows_account_data(&object) {
-                return Err(PayloadError::ClearAccountData);
+                return Err(PayloadError::ClearAccountData.within(data, object.value));
             } else if KSN.contains(&object.tag) {
                 if ksn.is_some_and(|other| other != object.value) {
-                    return Err(PayloadError::FieldLayoutResidue);
+                    return Err(PayloadError::FieldLayoutResidue.within(data, object.value));
                 }
                 ksn = Some(object.value);
             } else if object.tag == FRAME && !object.value.is_empty() {
                 if frame.is_some() {
-                    return Err(PayloadError::FieldLayoutResidue);
+                    return Err(PayloadError::FieldLayoutResidue.within(data, object.value));
                 }
-                alarm::check(object.value, false)?;
-                frame = Some(idtech::Frame::parse(object.value)?);
+                let inner = alarm::check(object.value, false).and_then(|()| idtech::Frame::parse(object.value));
+                frame = Some(inner.map_err(|refusal| refusal.inside(data, object.value))?);
             }
         }
         encrypted += Tracks::find(data)?.map_or(0, |tracks| tracks.fields().count());
         let ksn = match (&frame, encrypted) {
             (Some(frame), 0) => *frame.ksn(),
             // One card, one way of reading it.
-            (Some(_), _) => return Err(PayloadError::FieldLayoutResidue),
-            (None, 0) => return Err(PayloadError::NotEncrypted),
-            (None, 1..=Fields::MOST) => Ksn::of_transaction(ksn.ok_or(PayloadError::MissingKsn)?)?,
-            (None, _) => return Err(PayloadError::FieldOverrun),
+            (Some(_), _) => return Err(PayloadError::FieldLayoutResidue.into()),
+            (None, 0) => return Err(PayloadError::NotEncrypted.into()),
+            (None, 1..=Fields::MOST) => refusal::ksn(data, ksn.ok_or(PayloadError::MissingKsn)?)?,
+            (None, _) => return Err(PayloadError::FieldOverrun.into()),
         };
         let objects = Zeroizing::new(data.into());
         Ok(Self { header, attribution, objects, swipe: frame, ksn })
@@ -209,31 +210,32 @@ impl Header {
     }
 
     /// The transport and the data in it, if the input begins with one.
-    fn read(input: &[u8]) -> Result<Option<(Self, &[u8])>, PayloadError> {
+    fn read(input: &[u8]) -> Result<Option<(Self, &[u8])>, Refusal> {
         if !Self::begins(input) {
             return Ok(None);
         }
+        let cut = PayloadError::Truncated.at(input.len());
         let rest = &input[Self::V2.len()..];
         let (header, rest) = if input.starts_with(Self::V2) {
-            let ([command, status], rest) = rest.split_first_chunk().ok_or(PayloadError::Truncated)?;
+            let ([command, status], rest) = rest.split_first_chunk().ok_or(cut)?;
             (Self { version: 2, command: *command, sub_command: None, status: *status }, rest)
         } else {
-            let ([command, sub, status], rest) = rest.split_first_chunk().ok_or(PayloadError::Truncated)?;
+            let ([command, sub, status], rest) = rest.split_first_chunk().ok_or(cut)?;
             (Self { version: 3, command: *command, sub_command: Some(*sub), status: *status }, rest)
         };
-        let (length, rest) = rest.split_first_chunk().ok_or(PayloadError::Truncated)?;
-        let (data, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(PayloadError::Truncated)?;
-        let (crc, padding) = rest.split_first_chunk::<{ Self::CRC }>().ok_or(PayloadError::Truncated)?;
+        let (length, rest) = rest.split_first_chunk().ok_or(cut)?;
+        let (data, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(cut)?;
+        let (crc, padding) = rest.split_first_chunk::<{ Self::CRC }>().ok_or(cut)?;
         let counted = input.len() - rest.len();
         // Readers send the high byte first. What has the low byte first is a command of the host.
         if crc16(&input[..counted]) != u16::from_be_bytes(*crc) {
-            return Err(PayloadError::CrcMismatch);
+            return Err(PayloadError::CrcMismatch.at(counted));
         }
         // A USB-HID report is filled up with zeros.
-        if padding.iter().any(|&byte| byte != 0) {
-            return Err(PayloadError::TrailingBytes);
+        match padding.iter().position(|&byte| byte != 0) {
+            Some(at) => Err(PayloadError::TrailingBytes.within(input, &padding[at..])),
+            None => Ok(Some((header, data))),
         }
-        Ok(Some((header, data)))
     }
 }
 
@@ -275,18 +277,19 @@ struct Tracks<'p> {
 
 impl<'p> Tracks<'p> {
     /// The two objects, if they are there and not flagged.
-    fn find(objects: &'p [u8]) -> Result<Option<Self>, PayloadError> {
+    fn find(objects: &'p [u8]) -> Result<Option<Self>, Refusal> {
         let find = |tag| {
             let mut all = Objects::new(objects, Lengths::IdTech).flatten();
             all.find(|object| object.tag == tag && object.protection == Protection::Plain && !object.value.is_empty())
         };
         let (Some(lengths), Some(tracks)) = (find(TRACK_LENGTHS), find(TRACKS)) else { return Ok(None) };
-        let lengths = lengths.value.first_chunk::<3>().ok_or(PayloadError::FieldLayoutResidue)?.map(usize::from);
+        let residue = PayloadError::FieldLayoutResidue.within(objects, lengths.value);
+        let lengths = lengths.value.first_chunk::<3>().ok_or(residue)?.map(usize::from);
         let ciphertexts = tracks.value;
         let sum = |block: usize| lengths.iter().map(|length| length.next_multiple_of(block)).sum::<usize>();
         match [8, 16].into_iter().find(|&block| sum(block) == ciphertexts.len()) {
             Some(block) => Ok(Some(Self { lengths, block, ciphertexts })),
-            None => Err(PayloadError::FieldLayoutResidue),
+            None => Err(residue),
         }
     }
 

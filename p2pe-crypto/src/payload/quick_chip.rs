@@ -9,7 +9,7 @@ use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, refusal,
     tlv::{Lengths, Object, Objects, Tag},
 };
 use crate::card::{packed, tags};
@@ -27,7 +27,7 @@ pub struct QuickChip {
 }
 
 impl QuickChip {
-    pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         let mut ksn = None;
         let (mut values, mut copies) = ([None; MASKED.len()], [None; MASKED.len()]);
         for object in Objects::new(input, Lengths::IdTech) {
@@ -41,10 +41,10 @@ impl QuickChip {
                 _ => continue,
             };
             if seen.replace(object.value).is_some() {
-                return Err(PayloadError::FieldLayoutResidue);
+                return Err(PayloadError::FieldLayoutResidue.within(input, object.value));
             }
             if copy.is_some() && packed::shows_too_much(object.value) {
-                return Err(PayloadError::ClearAccountData);
+                return Err(PayloadError::ClearAccountData.within(input, object.value));
             }
         }
         let mut encrypted = 0;
@@ -52,24 +52,26 @@ impl QuickChip {
             match (value, masked) {
                 (None, _) => continue,
                 (Some(value), Some(masked)) if value.len() == masked.len() && packed::is_clear_of(masked, value) => {
-                    return Err(PayloadError::ClearAccountData);
+                    return Err(PayloadError::ClearAccountData.within(input, value));
                 }
-                (Some(value), None) if packed::is_account_number(value) => return Err(PayloadError::ClearAccountData),
+                (Some(value), None) if packed::is_account_number(value) => {
+                    return Err(PayloadError::ClearAccountData.within(input, value));
+                }
                 // Without its copy, nobody knows how long the value is.
-                (Some(_), None) => return Err(PayloadError::FieldLayoutResidue),
+                (Some(value), None) => return Err(PayloadError::FieldLayoutResidue.within(input, value)),
                 (Some(value), Some(masked)) => {
                     let blocks = [8, 16].map(|block| masked.len().next_multiple_of(block));
                     if masked.is_empty() || !blocks.contains(&value.len()) {
-                        return Err(PayloadError::CiphertextLength);
+                        return Err(PayloadError::CiphertextLength.within(input, value));
                     }
                 }
             }
             encrypted += 1;
         }
         if encrypted == 0 {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.into());
         }
-        let ksn = Ksn::of_transaction(ksn.ok_or(PayloadError::MissingKsn)?)?;
+        let ksn = refusal::ksn(input, ksn.ok_or(PayloadError::MissingKsn)?)?;
         Ok(Self { objects: Zeroizing::new(input.into()), ksn })
     }
 

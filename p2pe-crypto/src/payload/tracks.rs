@@ -6,7 +6,7 @@ use core::fmt;
 use dukpt::{Ksn, Scheme};
 use zeroize::Zeroizing;
 
-use super::{Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, alarm, hex};
+use super::{Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, alarm, hex};
 
 /// Up to three ciphertexts, each its own CBC run, and one KSN.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Tracks {
     const LONGEST: usize = 512;
 
     pub(super) fn new(ksn: &[u8], ciphertexts: &[&[u8]]) -> Result<Self, PayloadError> {
-        if ciphertexts.iter().any(|ciphertext| alarm::holds_account_number(ciphertext)) {
+        if ciphertexts.iter().any(|ciphertext| alarm::check_slot(ciphertext).is_err()) {
             return Err(PayloadError::ClearAccountData);
         }
         let ksn = Ksn::of_transaction(ksn)?;
@@ -74,10 +74,8 @@ impl Content for Tracks {
 ///
 /// # Errors
 /// [`PayloadError::OddHexLength`], [`PayloadError::NotHex`]; [`PayloadError::ClearAccountData`] for a clear track.
-pub fn from_hex(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
-    if alarm::holds_account_number(digits) {
-        return Err(PayloadError::ClearAccountData);
-    }
+pub fn from_hex(digits: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    alarm::check_slot(digits)?;
     hex::decode(digits)
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 use dukpt::Ksn;
 
 use super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, refusal,
     tlv::{Lengths, Objects, Tag},
 };
 
@@ -44,16 +44,18 @@ impl Vsd {
         input.starts_with(&ANSWER[..3]) || binary() || base64()
     }
 
-    pub(super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         if input.starts_with(&[0xDF]) {
             return Self::read(input);
         }
         let text = input.trim_ascii_end();
         let body = if text.starts_with(&ANSWER[..3]) { body(text)? } else { text };
-        Self::read(&decode(body)?)
+        // A character holds 6 bits.
+        let read = decode(body).and_then(|data| Self::read(&data).map_err(|refusal| refusal.moved(|at| at * 8 / 6)));
+        read.map_err(|refusal| refusal.inside(input, body))
     }
 
-    fn read(data: &[u8]) -> Result<Self, PayloadError> {
+    fn read(data: &[u8]) -> Result<Self, Refusal> {
         let (mut ciphertext, mut ksn, mut iv, mut encryption) = (None, None, None, None);
         for object in Objects::new(data, Lengths::Ber) {
             let object = object?;
@@ -65,41 +67,46 @@ impl Vsd {
                 _ => continue,
             };
             if place.replace(object.value).is_some() {
-                return Err(PayloadError::FieldLayoutResidue);
+                return Err(PayloadError::FieldLayoutResidue.within(data, object.value));
             }
         }
-        if encryption.is_some_and(|encryption| encryption != VSD) {
-            return Err(PayloadError::Unsupported(Unsupported::Encryption));
+        if let Some(other) = encryption.filter(|encryption| *encryption != VSD) {
+            return Err(PayloadError::Unsupported(Unsupported::Encryption).within(data, other));
         }
         let ciphertext = ciphertext.ok_or(PayloadError::NotEncrypted)?;
         if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(8) {
-            return Err(PayloadError::CiphertextLength);
+            return Err(PayloadError::CiphertextLength.within(data, ciphertext));
         }
-        let iv = iv.and_then(|iv| iv.try_into().ok()).ok_or(PayloadError::FieldLayoutResidue)?;
-        let ksn = Ksn::of_transaction(ksn.ok_or(PayloadError::MissingKsn)?)?;
+        let iv = iv.ok_or(PayloadError::FieldLayoutResidue)?;
+        let iv = iv.try_into().map_err(|_| PayloadError::FieldLayoutResidue.within(data, iv))?;
+        let ksn = refusal::ksn(data, ksn.ok_or(PayloadError::MissingKsn)?)?;
         Ok(Self { ciphertext: ciphertext.into(), iv, ksn })
     }
 }
 
 /// The Base64 text of an answer: `E07`, status, encryption type, FS, type of the data, FS, text.
-fn body(answer: &[u8]) -> Result<&[u8], PayloadError> {
+fn body(answer: &[u8]) -> Result<&[u8], Refusal> {
     let mut parts = answer.splitn(3, |&byte| byte == FIELD_SEPARATOR);
-    let mut part = || parts.next().ok_or(PayloadError::Truncated);
+    let mut part = || parts.next().ok_or(PayloadError::Truncated.at(answer.len()));
     let (head, kind, body) = (part()?, part()?, part()?);
     if head.len() != ANSWER.len() {
-        return Err(PayloadError::FieldLayoutResidue);
+        return Err(PayloadError::FieldLayoutResidue.at(0));
     }
     // Of swiped and keyed data no layout is public.
-    if head != ANSWER || kind != CHIP {
-        return Err(PayloadError::Unsupported(Unsupported::Encryption));
+    if let Some(other) = [(head, ANSWER), (kind, CHIP)].into_iter().find(|(part, known)| part != known) {
+        return Err(PayloadError::Unsupported(Unsupported::Encryption).within(answer, other.0));
     }
     Ok(body)
 }
 
-fn decode(text: &[u8]) -> Result<Vec<u8>, PayloadError> {
+fn decode(text: &[u8]) -> Result<Vec<u8>, Refusal> {
     use base64ct::{Base64, Encoding};
-    let text = core::str::from_utf8(text.trim_ascii_end()).map_err(|_| PayloadError::NotBase64)?;
-    Base64::decode_vec(text).map_err(|_| PayloadError::NotBase64)
+    // At the first character that is none of Base64, else where its padding or its length is wrong.
+    let text = text.trim_ascii_end();
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    let wrong = || PayloadError::NotBase64.at(text.iter().position(|byte| !known(byte)).unwrap_or(text.len()));
+    let decoded = core::str::from_utf8(text).ok().and_then(|text| Base64::decode_vec(text).ok());
+    decoded.ok_or_else(wrong)
 }
 
 impl Content for Vsd {

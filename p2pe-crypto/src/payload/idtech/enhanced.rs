@@ -8,13 +8,14 @@ use zeroize::Zeroizing;
 
 use super::{
     Form,
-    framing::{self, Data},
+    framing::{self, Opened, Untyped},
     layout::{Flags, Options},
 };
 use crate::{
     Entry, TrackNumber, masked,
     payload::{
-        Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Scope, Unsupported, alarm, hex,
+        Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Refusal, Scope, Unsupported,
+        alarm, hex, refusal::ksn,
     },
 };
 
@@ -46,24 +47,14 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub(crate) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
-        match framing::open(input)? {
-            Data::Binary(data) => Self::read(Form::Binary, Zeroizing::new(data.to_vec())),
-            Data::Hex(data) => Self::read(Form::Hex, data),
-            Data::Keyboard(typed) => {
-                let data = from_typed(typed)?;
-                // Typed digits may have hidden a card number in a ciphertext's place.
-                if alarm::holds_account_number(&data[HEADER..]) {
-                    return Err(PayloadError::ClearAccountData);
-                }
-                Self::read(Form::Keyboard, data)
-            }
-        }
+    pub(crate) fn parse(input: &[u8]) -> Result<Self, Refusal> {
+        let Opened { form, data, places } = framing::open(input, HEADER, untype)?;
+        Self::read(form, data).map_err(|refusal| places.refusal(refusal))
     }
 
-    fn read(form: Form, data: Zeroizing<Vec<u8>>) -> Result<Self, PayloadError> {
+    fn read(form: Form, data: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
         let &[encode_type, status, l1, l2, l3, field1, field2] =
-            data.first_chunk().ok_or(PayloadError::FieldOverrun)?;
+            data.first_chunk().ok_or(PayloadError::FieldOverrun.at(data.len()))?;
         let flags = Flags { field1, field2 };
         let lengths = [l1, l2, l3].map(usize::from);
         let mut at = HEADER;
@@ -84,47 +75,50 @@ impl Frame {
         // The alarm goes before all that the flags may be wrong about.
         let cut = |range: &Range<usize>| data.get(range.start..range.end.min(data.len())).unwrap_or_default();
         let slots = masked.each_ref().map(|range| range.as_ref().map(cut).unwrap_or_default());
-        if slots.iter().any(|slot| alarm::in_slot(slot)) || slots[..2].iter().any(|slot| masked::shows_too_much(slot)) {
-            return Err(PayloadError::ClearAccountData);
+        let shown = || slots[..2].iter().copied().find(|slot| masked::shows_too_much(slot));
+        if let Some(clear) = slots.iter().find_map(|slot| alarm::in_slot(slot)).or_else(shown) {
+            return Err(PayloadError::ClearAccountData.within(&data, clear));
         }
-        let keyed = entry(encode_type)? == Entry::Keyed;
-        let scope = options.scope()?;
+        let keyed = entry(encode_type).map_err(|error| error.at(0))? == Entry::Keyed;
+        let scope = options.scope().map_err(|error| error.at(HEADER + 1))?;
         if flags.fixed_key() {
-            return Err(PayloadError::Unsupported(Unsupported::FixedKey));
+            return Err(PayloadError::Unsupported(Unsupported::FixedKey).at(FIELD_BYTES));
         }
         if keyed && (flags.encrypted(0) || flags.encrypted(2) || scope == Scope::Joined) {
-            return Err(PayloadError::Unsupported(Unsupported::Encoding));
+            return Err(PayloadError::Unsupported(Unsupported::Encoding).at(FIELD_BYTES + 1));
         }
         if scope == Scope::Joined && (flags.encrypted(1) || flags.encrypted(2) || flags.cipher() != Cipher::Tdes) {
-            return Err(PayloadError::Unsupported(Unsupported::Encryption));
+            return Err(PayloadError::Unsupported(Unsupported::Encryption).at(FIELD_BYTES));
         }
-        if encrypted.iter().chain(&masked).flatten().any(|range| range.end > data.len()) {
-            return Err(PayloadError::FieldOverrun);
+        if let Some(field) = masked.iter().chain(&encrypted).flatten().find(|range| range.end > data.len()) {
+            return Err(PayloadError::FieldOverrun.at(field.start));
         }
         if encrypted.iter().all(Option::is_none) {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.at(FIELD_BYTES + 1));
         }
         if !flags.ksn() {
-            return Err(PayloadError::MissingKsn);
+            return Err(PayloadError::MissingKsn.at(FIELD_BYTES + 1));
         }
         if flags.session_id() && flags.cipher() == Cipher::Aes128 {
-            return Err(PayloadError::Unsupported(Unsupported::SessionId));
+            return Err(PayloadError::Unsupported(Unsupported::SessionId).at(FIELD_BYTES + 1));
         }
-        let rest = data.get(at..).ok_or(PayloadError::FieldLayoutResidue)?;
-        let (ksn, rest) = rest.split_at_checked(KSN).ok_or(PayloadError::FieldLayoutResidue)?;
+        // From where the fields that the flags announce and the counted data are not the same.
+        let residue = |at: usize| PayloadError::FieldLayoutResidue.at(at.min(data.len()));
+        let rest = data.get(at..).ok_or(residue(at))?;
+        let (number, rest) = rest.split_at_checked(KSN).ok_or(residue(at))?;
         let mac = match (options.mac(), rest) {
             (false, []) => None,
             (true, [low, high, rest @ ..]) => {
                 if usize::from(u16::from_le_bytes([*low, *high])) != MAC {
-                    return Err(PayloadError::Unsupported(Unsupported::Mac));
+                    return Err(PayloadError::Unsupported(Unsupported::Mac).at(at + KSN));
                 }
-                let ksn = rest.get(MAC..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
                 let start = at + KSN + MAC_LENGTH;
-                Some((start..start + MAC, Ksn::of_transaction(ksn)?))
+                let behind = rest.get(MAC..).filter(|ksn| ksn.len() == KSN).ok_or(residue(start + MAC))?;
+                Some((start..start + MAC, ksn(&data, behind)?))
             }
-            _ => return Err(PayloadError::FieldLayoutResidue),
+            _ => return Err(residue(at + KSN)),
         };
-        let ksn = Ksn::of_transaction(ksn)?;
+        let ksn = ksn(&data, number)?;
         Ok(Self { form, masked, encrypted, session_id, serial, ksn, mac, scope, data })
     }
 
@@ -286,26 +280,32 @@ fn entry(encode_type: u8) -> Result<Entry, PayloadError> {
 }
 
 /// The typed characters as binary data: all hex digits but the clear and masked tracks.
-fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
-    let digits = |range: Range<usize>| typed.get(range).ok_or(PayloadError::FieldOverrun);
-    let [encode_type, status, lengths @ ..] = hex::decode_array::<FIELD_BYTES>(digits(0..2 * FIELD_BYTES)?)?;
+fn untype(typed: &[u8]) -> Result<Untyped, Refusal> {
+    let overrun = PayloadError::FieldOverrun.at(typed.len());
+    let digits = |range: Range<usize>| typed.get(range).ok_or(overrun);
+    let inside = |part| move |refusal: Refusal| refusal.inside(typed, part);
+    let head = digits(0..2 * FIELD_BYTES)?;
+    let [encode_type, status, lengths @ ..] = hex::decode_array::<FIELD_BYTES>(head)?;
     if encode_type & ENHANCED == 0 {
-        return Err(PayloadError::Unsupported(Unsupported::Encoding));
+        return Err(PayloadError::Unsupported(Unsupported::Encoding).at(0));
     }
-    let [field1, field2] = hex::decode_array(digits(2 * FIELD_BYTES..2 * HEADER)?)?;
+    let bits = digits(2 * FIELD_BYTES..2 * HEADER)?;
+    let [field1, field2] = hex::decode_array(bits).map_err(inside(bits))?;
     let flags = Flags { field1, field2 };
     let mut start = 2 * HEADER;
     if Options::announced(status) {
-        let [count] = hex::decode_array(digits(start..start + 2)?)?;
+        let count = digits(start..start + 2)?;
+        let [count] = hex::decode_array(count).map_err(inside(count))?;
         start += 2 + 2 * usize::from(count);
     }
     let tracks = (0..3).filter(|&i| flags.masked(i)).map(|i| usize::from(lengths[i])).sum::<usize>();
     let head = digits(0..start)?;
-    let (tracks, rest) = typed[start..].split_at_checked(tracks).ok_or(PayloadError::FieldOverrun)?;
+    let overrun = PayloadError::FieldOverrun.at(start);
+    let (tracks, rest) = typed[start..].split_at_checked(tracks).ok_or(overrun)?;
     // Room for all of it at once: a buffer that grows leaves what it held behind.
     let mut data = Zeroizing::new(Vec::with_capacity((head.len() + rest.len()) / 2 + tracks.len()));
     hex::decode_into(head, &mut data)?;
     data.extend_from_slice(tracks);
-    hex::decode_into(rest, &mut data)?;
-    Ok(data)
+    hex::decode_into(rest, &mut data).map_err(inside(rest))?;
+    Ok((data, head.len() / 2..head.len() / 2 + tracks.len()))
 }

@@ -7,9 +7,10 @@ use core::{fmt, ops::Range};
 use dukpt::{Ksn, tdes::Cipher};
 use zeroize::Zeroizing;
 
-use super::framing::{self, Data};
+use super::framing::{self, Opened};
 use crate::payload::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported, alarm, hex,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, alarm, hex,
+    refusal::ksn,
 };
 
 /// `85`, four zeros, status, clear length.
@@ -36,49 +37,47 @@ pub struct KeyedFrame {
 }
 
 impl KeyedFrame {
-    pub(crate) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
-        let data = match framing::open(input)? {
-            Data::Binary(data) => Zeroizing::new(data.to_vec()),
-            Data::Hex(data) => data,
-            Data::Keyboard(typed) => {
-                let data = hex::decode(typed)?;
-                alarm::check(&data, false)?;
-                data
-            }
-        };
-        let &[encode_type, z1, z2, z3, z4, status, length] = data.first_chunk().ok_or(PayloadError::FieldOverrun)?;
+    pub(crate) fn parse(input: &[u8]) -> Result<Self, Refusal> {
+        let Opened { data, places, .. } = framing::open(input, 0, |typed| Ok((hex::decode(typed)?, 0..0)))?;
+        Self::read(data).map_err(|refusal| places.refusal(refusal))
+    }
+
+    fn read(data: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
+        let overrun = |at: usize| PayloadError::FieldOverrun.at(at.min(data.len()));
+        let &[encode_type, z1, z2, z3, z4, status, length] = data.first_chunk().ok_or(overrun(data.len()))?;
         if (encode_type, [z1, z2, z3, z4]) != (0x85, [0; 4]) {
-            return Err(PayloadError::Unsupported(Unsupported::Encoding));
+            return Err(PayloadError::Unsupported(Unsupported::Encoding).at(0));
         }
         if status & SESSION_ID != 0 {
-            return Err(PayloadError::Unsupported(Unsupported::SessionId));
+            return Err(PayloadError::Unsupported(Unsupported::SessionId).at(HEADER - 2));
         }
         let length = usize::from(length);
         let encrypted = HEADER..HEADER + length.next_multiple_of(Cipher::Tdes.block());
         if encrypted.len() > LONGEST || encrypted.end > data.len() {
-            return Err(PayloadError::FieldOverrun);
+            return Err(overrun(HEADER));
         }
         if encrypted.is_empty() {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.at(HEADER - 1));
         }
         let mut at = encrypted.end + HASH;
         let mut clear = [const { None }; 3];
         for (place, (bit, most)) in clear.iter_mut().zip(CLEAR_FIELDS) {
             if status & bit != 0 {
-                let length = usize::from(*data.get(at).ok_or(PayloadError::FieldOverrun)?);
+                let length = usize::from(*data.get(at).ok_or(overrun(at))?);
                 let range = at + 1..at + 1 + length;
                 if length > most || range.end > data.len() {
-                    return Err(PayloadError::FieldOverrun);
+                    return Err(overrun(at));
                 }
                 at = range.end;
                 *place = Some(range);
             }
         }
-        if clear.iter().flatten().any(|range| alarm::in_slot(&data[range.clone()])) {
-            return Err(PayloadError::ClearAccountData);
+        if let Some(number) = clear.iter().flatten().find_map(|range| alarm::in_slot(&data[range.clone()])) {
+            return Err(PayloadError::ClearAccountData.within(&data, number));
         }
-        let ksn = data.get(at..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
-        Ok(Self { length, encrypted, clear, ksn: Ksn::of_transaction(ksn)?, data })
+        let residue = PayloadError::FieldLayoutResidue.at(at.min(data.len()));
+        let number = data.get(at..).filter(|ksn| ksn.len() == KSN).ok_or(residue)?;
+        Ok(Self { length, encrypted, clear, ksn: ksn(&data, number)?, data })
     }
 
     /// The key serial number, 10 bytes.

@@ -2,7 +2,7 @@
 
 use dukpt::tdes::Cipher;
 
-use super::super::{PayloadError, Scope, Unsupported};
+use super::super::{PayloadError, Refusal, Scope, Unsupported};
 
 /// The two field bytes: which fields are present and what they are encrypted with.
 #[derive(Clone, Copy)]
@@ -47,12 +47,13 @@ pub(super) struct Options(u8);
 
 impl Options {
     /// Reads them, if the track status says that there are any, and moves `at` behind them.
-    pub(super) fn read(data: &[u8], status: u8, at: &mut usize) -> Result<Self, PayloadError> {
+    pub(super) fn read(data: &[u8], status: u8, at: &mut usize) -> Result<Self, Refusal> {
         if !Self::announced(status) {
             return Ok(Self(0));
         }
-        let count = usize::from(*data.get(*at).ok_or(PayloadError::FieldOverrun)?);
-        let bytes = data.get(*at + 1..).and_then(|rest| rest.get(..count)).ok_or(PayloadError::FieldOverrun)?;
+        let overrun = PayloadError::FieldOverrun.at(*at);
+        let count = usize::from(*data.get(*at).ok_or(overrun)?);
+        let bytes = data.get(*at + 1..).and_then(|rest| rest.get(..count)).ok_or(overrun)?;
         *at += 1 + count;
         Ok(Self(bytes.first().copied().unwrap_or(0)))
     }

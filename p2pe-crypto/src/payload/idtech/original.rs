@@ -8,11 +8,14 @@ use zeroize::Zeroizing;
 
 use super::{
     Form,
-    framing::{self, Data},
+    framing::{self, Opened, Untyped},
 };
 use crate::{
     masked,
-    payload::{Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported, alarm, hex},
+    payload::{
+        Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, alarm,
+        hex, refusal::ksn,
+    },
 };
 
 /// Card encode type, track status and three track lengths.
@@ -34,20 +37,13 @@ pub struct OriginalFrame {
 }
 
 impl OriginalFrame {
-    pub(crate) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
-        let (form, data) = match framing::open(input)? {
-            Data::Binary(data) => (Form::Binary, Zeroizing::new(data.to_vec())),
-            Data::Hex(data) => (Form::Hex, data),
-            Data::Keyboard(typed) => {
-                let data = from_typed(typed)?;
-                // Typed digits may have hidden a card number in a ciphertext's place.
-                if alarm::holds_account_number(&data) {
-                    return Err(PayloadError::ClearAccountData);
-                }
-                (Form::Keyboard, data)
-            }
-        };
-        let &[encode_type, _, l1, l2, l3] = data.first_chunk().ok_or(PayloadError::FieldOverrun)?;
+    pub(crate) fn parse(input: &[u8]) -> Result<Self, Refusal> {
+        let Opened { form, data, places } = framing::open(input, 0, untype)?;
+        Self::read(form, data).map_err(|refusal| places.refusal(refusal))
+    }
+
+    fn read(form: Form, data: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
+        let &[encode_type, _, l1, l2, l3] = data.first_chunk().ok_or(PayloadError::FieldOverrun.at(data.len()))?;
         let lengths = [l1, l2, l3].map(usize::from);
         // The alarm goes before all else that may be wrong with the frame.
         let mut at = HEADER;
@@ -55,24 +51,26 @@ impl OriginalFrame {
             at += length;
             data.get(at - length..at.min(data.len())).unwrap_or_default()
         });
-        if slots.iter().any(|slot| alarm::in_slot(slot)) || slots[..2].iter().any(|slot| masked::shows_too_much(slot)) {
-            return Err(PayloadError::ClearAccountData);
+        let shown = || slots[..2].iter().copied().find(|slot| masked::shows_too_much(slot));
+        if let Some(clear) = slots.iter().find_map(|slot| alarm::in_slot(slot)).or_else(shown) {
+            return Err(PayloadError::ClearAccountData.within(&data, clear));
         }
-        check(encode_type)?;
+        check(encode_type).map_err(|error| error.at(0))?;
         let start = HEADER + lengths.iter().sum::<usize>();
         let encrypted = start..start + (lengths[0] + lengths[1]).next_multiple_of(Cipher::Tdes.block());
         if encrypted.end > data.len() {
-            return Err(PayloadError::FieldOverrun);
+            return Err(PayloadError::FieldOverrun.at(start.min(data.len())));
         }
         if encrypted.is_empty() {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.at(HEADER - lengths.len()));
         }
         let rest = &data[encrypted.end..];
         if rest.len() == HASHES + KSN + SESSION_ID {
-            return Err(PayloadError::Unsupported(Unsupported::SessionId));
+            return Err(PayloadError::Unsupported(Unsupported::SessionId).at(encrypted.end + HASHES));
         }
-        let ksn = rest.get(HASHES..).filter(|ksn| ksn.len() == KSN).ok_or(PayloadError::FieldLayoutResidue)?;
-        Ok(Self { form, lengths, encrypted, ksn: Ksn::of_transaction(ksn)?, data })
+        let residue = PayloadError::FieldLayoutResidue.at(data.len().min(encrypted.end + HASHES));
+        let number = rest.get(HASHES..).filter(|ksn| ksn.len() == KSN).ok_or(residue)?;
+        Ok(Self { form, lengths, encrypted, ksn: ksn(&data, number)?, data })
     }
 
     /// The form in which it was received.
@@ -144,15 +142,15 @@ fn check(encode_type: u8) -> Result<(), PayloadError> {
 }
 
 /// The typed characters as binary data: all hex digits but the three tracks.
-fn from_typed(typed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
-    let (head, rest) = typed.split_at_checked(2 * HEADER).ok_or(PayloadError::FieldOverrun)?;
+fn untype(typed: &[u8]) -> Result<Untyped, Refusal> {
+    let (head, rest) = typed.split_at_checked(2 * HEADER).ok_or(PayloadError::FieldOverrun.at(typed.len()))?;
     let head: [u8; HEADER] = hex::decode_array(head)?;
     let tracks = head[2..].iter().map(|length| usize::from(*length)).sum();
-    let (tracks, rest) = rest.split_at_checked(tracks).ok_or(PayloadError::FieldOverrun)?;
+    let (tracks, rest) = rest.split_at_checked(tracks).ok_or(PayloadError::FieldOverrun.at(2 * HEADER))?;
     // Room for all of it at once: a buffer that grows leaves what it held behind.
     let mut data = Zeroizing::new(Vec::with_capacity(HEADER + tracks.len() + rest.len() / 2));
     data.extend_from_slice(&head);
     data.extend_from_slice(tracks);
-    hex::decode_into(rest, &mut data)?;
-    Ok(data)
+    hex::decode_into(rest, &mut data).map_err(|refusal| refusal.inside(typed, rest))?;
+    Ok((data, HEADER..HEADER + tracks.len()))
 }

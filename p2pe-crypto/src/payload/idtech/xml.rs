@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     Entry, TrackNumber, masked,
-    payload::{Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported, alarm, hex},
+    payload::{
+        Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, alarm, hex,
+    },
     words,
 };
 
@@ -56,33 +58,44 @@ pub struct XmlMessage {
 }
 
 impl XmlMessage {
-    pub(crate) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(crate) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         let message = input.trim_ascii();
+        Self::read(message).map_err(|refusal| refusal.inside(input, message))
+    }
+
+    fn read(message: &[u8]) -> Result<Self, Refusal> {
         if !message.starts_with(BEGIN) {
-            return Err(PayloadError::StxMissing);
+            return Err(PayloadError::StxMissing.at(0));
         }
         let values = Values::find(message);
         // The alarm goes before all else that may be wrong with the message.
-        if values.clear().any(alarm::in_slot) {
-            return Err(PayloadError::ClearAccountData);
+        if let Some(number) = values.clear().find_map(alarm::in_slot) {
+            return Err(PayloadError::ClearAccountData.within(message, number));
         }
         if !message.ends_with(END) {
-            let found = message.windows(END.len()).any(|window| window == END);
-            return Err(if found { PayloadError::TrailingBytes } else { PayloadError::Truncated });
+            let found = message.windows(END.len()).position(|window| window == END);
+            return Err(match found {
+                Some(at) => PayloadError::TrailingBytes.at(at + END.len()),
+                None => PayloadError::Truncated.at(message.len()),
+            });
         }
-        if values.repeated {
-            return Err(PayloadError::FieldLayoutResidue);
+        if let Some(at) = values.repeated {
+            return Err(PayloadError::FieldLayoutResidue.at(at));
         }
+        let unsupported = |which: usize, feature| {
+            let offset = values.starts[which];
+            Refusal { error: PayloadError::Unsupported(feature), offset }
+        };
         let entry = match values.text(ENTRY_AT)? {
             Some(b"SWIPE") => Entry::Swiped,
             Some(b"MANUAL") => Entry::Keyed,
-            _ => return Err(PayloadError::Unsupported(Unsupported::Encoding)),
+            _ => return Err(unsupported(ENTRY_AT, Unsupported::Encoding)),
         };
         match values.text(ENCODING_AT)? {
             Some(b"0") => {}
             None if entry == Entry::Keyed => {}
-            Some(b"1") => return Err(PayloadError::Unsupported(Unsupported::Aamva)),
-            _ => return Err(PayloadError::Unsupported(Unsupported::Encoding)),
+            Some(b"1") => return Err(unsupported(ENCODING_AT, Unsupported::Aamva)),
+            _ => return Err(unsupported(ENCODING_AT, Unsupported::Encoding)),
         }
 
         // Room for all of it at once: a buffer that grows leaves what it held behind.
@@ -90,16 +103,16 @@ impl XmlMessage {
         let mut keep = |value: &[u8], digits: bool| {
             let start = data.len();
             if digits {
-                hex::decode_into(value, &mut data)?
+                hex::decode_into(value, &mut data).map_err(|refusal| refusal.inside(message, value))?;
             } else {
                 data.extend_from_slice(value)
-            };
-            Ok::<_, PayloadError>(start..data.len())
+            }
+            Ok::<_, Refusal>(start..data.len())
         };
-        let ksn = values.opaque(KSN_AT)?.ok_or(PayloadError::MissingKsn)?;
+        let number = values.opaque(KSN_AT)?.ok_or(PayloadError::MissingKsn)?;
         // Raw bytes or hex digits: of all values alike.
-        let digits = ksn.len() != KSN;
-        let ksn = keep(ksn, digits)?;
+        let digits = number.len() != KSN;
+        let ksn = keep(number, digits)?;
         let mut encrypted = [const { None }; 3];
         for (which, place) in encrypted.iter_mut().enumerate() {
             let keyed = which == 2;
@@ -113,22 +126,22 @@ impl XmlMessage {
         let serial = values.text(SERIAL_AT)?.map(|value| keep(value, false)).transpose()?;
 
         // Digits may have hidden a card number in a ciphertext's place.
-        if alarm::holds_account_number(&data)
-            || masked.as_ref().is_some_and(|range| masked::number_shows_too_much(&data[range.clone()]))
-        {
-            return Err(PayloadError::ClearAccountData);
+        alarm::check_slot(&data).map_err(|refusal| refusal.error)?;
+        if masked.as_ref().is_some_and(|range| masked::number_shows_too_much(&data[range.clone()])) {
+            return Err(Refusal { error: PayloadError::ClearAccountData, offset: values.starts[MASKED_AT] });
         }
         if encrypted.iter().all(Option::is_none) {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.into());
         }
         let whole = |range: &Range<usize>| range.len() <= LONGEST && range.len().is_multiple_of(BLOCK);
-        if !encrypted.iter().flatten().all(whole) {
-            return Err(PayloadError::CiphertextLength);
+        if let Some(which) = encrypted.iter().position(|range| range.as_ref().is_some_and(|range| !whole(range))) {
+            return Err(Refusal { error: PayloadError::CiphertextLength, offset: values.starts[which] });
         }
         let ksn = match &data[ksn] {
-            ksn if ksn.len() == KSN => Ksn::of_transaction(ksn)?,
-            ksn => return Err(PayloadError::Ksn(KsnError::Length(ksn.len()))),
+            ksn if ksn.len() == KSN => Ksn::of_transaction(ksn),
+            ksn => Err(KsnError::Length(ksn.len())),
         };
+        let ksn = ksn.map_err(|error| PayloadError::Ksn(error).within(message, number))?;
         Ok(Self { entry, encrypted, masked, serial, ksn, data })
     }
 
@@ -198,13 +211,13 @@ fn quotes(message: &[u8]) -> impl Iterator<Item = usize> {
 struct Values<'m> {
     message: &'m [u8],
     starts: [Option<usize>; NAMES.len()],
-    /// Whether an attribute stands there twice.
-    repeated: bool,
+    /// Where an attribute's second value begins.
+    repeated: Option<usize>,
 }
 
 impl<'m> Values<'m> {
     fn find(message: &'m [u8]) -> Self {
-        let mut values = Self { message, starts: [None; NAMES.len()], repeated: false };
+        let mut values = Self { message, starts: [None; NAMES.len()], repeated: None };
         for before in quotes(message).filter_map(|at| message[..at].strip_suffix(b"=")) {
             let at = before.len() + 1;
             // Of the names, only those of the same length are compared.
@@ -212,24 +225,25 @@ impl<'m> Values<'m> {
             let name = space.map(|space| &before[before.len() - space - 1..]);
             let named = name.and_then(|name| NAMES.iter().position(|known| *known == name));
             if let Some(which) = named {
-                values.repeated |= values.starts[which].replace(at + 1).is_some();
+                let second = values.starts[which].replace(at + 1).map(|_| at + 1);
+                values.repeated = values.repeated.or(second);
             }
         }
         values
     }
 
     /// A value of text, up to the next quote.
-    fn text(&self, which: usize) -> Result<Option<&'m [u8]>, PayloadError> {
+    fn text(&self, which: usize) -> Result<Option<&'m [u8]>, Refusal> {
         let Some(start) = self.starts[which] else { return Ok(None) };
         let rest = &self.message[start..];
-        let end = rest.iter().position(|byte| *byte == b'"').ok_or(PayloadError::FieldOverrun)?;
+        let end = rest.iter().position(|byte| *byte == b'"').ok_or(PayloadError::FieldOverrun.at(start))?;
         Ok(Some(&rest[..end]))
     }
 
     /// A value of any bytes, up to the next attribute or the end of its element.
-    fn opaque(&self, which: usize) -> Result<Option<&'m [u8]>, PayloadError> {
+    fn opaque(&self, which: usize) -> Result<Option<&'m [u8]>, Refusal> {
         let Some(start) = self.starts[which] else { return Ok(None) };
-        self.end(start).map(|end| Some(&self.message[start..end])).ok_or(PayloadError::FieldOverrun)
+        self.end(start).map(|end| Some(&self.message[start..end])).ok_or(PayloadError::FieldOverrun.at(start))
     }
 
     /// Where a value of any bytes ends that begins at `start`.

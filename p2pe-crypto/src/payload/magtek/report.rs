@@ -7,7 +7,9 @@ use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Content, EncryptedField, Features, Fields, Format, PayloadError, Scope, Unsupported},
+    super::{
+        Content, EncryptedField, Features, Fields, Format, PayloadError, Refusal, Scope, Unsupported, refusal::ksn,
+    },
     fits, track,
 };
 use crate::TrackNumber;
@@ -36,37 +38,37 @@ pub struct Report {
 impl Report {
     /// Whether bytes are laid out as a report: there is no mark at the start, but places that are zeros by their lengths.
     pub(in super::super) fn begins(input: &[u8]) -> bool {
-        input.len() == LENGTH && areas_add_up(input)
+        input.len() == LENGTH && wrong_area(input).is_none()
     }
 
-    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         match input.len() {
             LENGTH => {}
-            ..LENGTH => return Err(PayloadError::Truncated),
-            _ => return Err(PayloadError::TrailingBytes),
+            ..LENGTH => return Err(PayloadError::Truncated.at(input.len())),
+            _ => return Err(PayloadError::TrailingBytes.at(LENGTH)),
         }
-        if !areas_add_up(input) {
-            return Err(PayloadError::FieldLayoutResidue);
+        if let Some(area) = wrong_area(input) {
+            return Err(PayloadError::FieldLayoutResidue.at(area));
         }
         if input[ENCODE_TYPE] != 0 {
-            return Err(PayloadError::Unsupported(Unsupported::Encoding));
+            return Err(PayloadError::Unsupported(Unsupported::Encoding).at(ENCODE_TYPE));
         }
         let mut encrypted = 0;
         for index in 0..3 {
             let (ciphertext, masked) = (ciphertext(input, index), masked(input, index));
             let clear = usize::from(input[CLEAR_LENGTHS + index]);
             if let Some(ciphertext) = ciphertext {
-                fits(ciphertext, masked)?;
+                fits(ciphertext, masked).map_err(|error| error.within(input, ciphertext))?;
                 if clear.next_multiple_of(8) != ciphertext.len() || masked.is_some_and(|masked| masked.len() != clear) {
-                    return Err(PayloadError::CiphertextLength);
+                    return Err(PayloadError::CiphertextLength.within(input, ciphertext));
                 }
                 encrypted += 1;
             }
         }
         if encrypted == 0 {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.at(ENCRYPTED_LENGTHS));
         }
-        let ksn = Ksn::of_transaction(&input[KSN])?;
+        let ksn = ksn(input, &input[KSN])?;
         Ok(Self { bytes: Zeroizing::new(input.into()), ksn })
     }
 
@@ -114,12 +116,14 @@ impl Content for Report {
     }
 }
 
-/// Whether every area is as long as told, at most, and zeros behind that.
-fn areas_add_up(report: &[u8]) -> bool {
-    [(ENCRYPTED, ENCRYPTED_LENGTHS), (MASKED, MASKED_LENGTHS)].into_iter().all(|(areas, lengths)| {
-        report[areas..areas + 3 * AREA].chunks(AREA).zip(&report[lengths..lengths + 3]).all(|(area, &length)| {
+/// Where an area begins that is not as long as told, at most, and zeros behind that.
+fn wrong_area(report: &[u8]) -> Option<usize> {
+    [(ENCRYPTED, ENCRYPTED_LENGTHS), (MASKED, MASKED_LENGTHS)].into_iter().find_map(|(areas, lengths)| {
+        let mut areas = (areas..areas + 3 * AREA).step_by(AREA).zip(&report[lengths..lengths + 3]);
+        let zeros = |area: &[u8], length: u8| {
             area.get(length.into()..).is_some_and(|rest| rest.iter().fold(0, |all, byte| all | byte) == 0)
-        })
+        };
+        areas.find(|(start, length)| !zeros(&report[*start..start + AREA], **length)).map(|(start, _)| start)
     })
 }
 

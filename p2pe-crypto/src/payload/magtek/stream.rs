@@ -7,7 +7,7 @@ use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Content, EncryptedField, Features, Fields, Format, PayloadError, Scope, crc::crc16, hex},
+    super::{Content, EncryptedField, Features, Fields, Format, PayloadError, Refusal, Scope, crc::crc16, hex},
     fits, track,
 };
 use crate::{TrackNumber, words};
@@ -45,18 +45,21 @@ impl Stream {
         matches!(input, [b'%' | b';' | b'+', ..]) && tracks().is_some_and(|tracks| matches!(tracks, [_, .., b'?']))
     }
 
-    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         let text = input.trim_ascii_end();
         let fields = fields(text)?;
         let field = |index: usize| &text[fields[index].clone()];
-        let crc: [u8; 2] = fixed(field(CRC))?;
+        // Each part of the text is read by itself.
+        let inside = |part| move |refusal: Refusal| refusal.inside(text, part);
+        let at = |index: usize| inside(field(index));
+        let crc: [u8; 2] = fixed(field(CRC)).map_err(at(CRC))?;
         // Over all characters up to and with the separator in front of it, printed low byte first.
         if crc16(&text[..fields[CRC].start]) != u16::from_le_bytes(crc) {
-            return Err(PayloadError::CrcMismatch);
+            return Err(PayloadError::CrcMismatch.within(text, field(CRC)));
         }
         // The other fields of digits are looked at for what they are: nothing else tells a damaged one.
-        UNUSED.into_iter().try_for_each(|index| hex::check(field(index)))?;
-        fixed::<2>(field(FORMAT_CODE))?;
+        UNUSED.into_iter().try_for_each(|index| hex::check(field(index)).map_err(at(index)))?;
+        fixed::<2>(field(FORMAT_CODE)).map_err(at(FORMAT_CODE))?;
 
         // Room for all of it at once: a buffer that grows leaves what it held behind.
         let mut data = Zeroizing::new(Vec::with_capacity(text.len()));
@@ -64,27 +67,30 @@ impl Stream {
         let mut ciphertexts = [0..0, 0..0, 0..0];
         for (index, place) in ciphertexts.iter_mut().enumerate() {
             let start = data.len();
-            hex::decode_into(field(FIRST_TRACK + index), &mut data)?;
+            hex::decode_into(field(FIRST_TRACK + index), &mut data).map_err(at(FIRST_TRACK + index))?;
             *place = start..data.len();
         }
         let serial = data.len()..data.len() + field(SERIAL).len();
         data.extend_from_slice(field(SERIAL));
 
         let encrypted = ciphertexts.each_ref().map(|range| !range.is_empty());
-        let copies = copies(field(MASKED), encrypted)?;
-        for (ciphertext, copy) in ciphertexts.iter().zip(&copies).filter(|(ciphertext, _)| !ciphertext.is_empty()) {
-            fits(&data[ciphertext.clone()], copy.clone().map(|range| &data[range]))?;
+        let copies = copies(field(MASKED), encrypted).map_err(at(MASKED))?;
+        for (index, copy) in (0..3).zip(&copies).filter(|(index, _)| encrypted[*index]) {
+            let ciphertext = &data[ciphertexts[index].clone()];
+            fits(ciphertext, copy.clone().map(|range| &data[range]))
+                .map_err(|error| error.within(text, field(FIRST_TRACK + index)))?;
         }
         if encrypted == [false; 3] {
-            return Err(PayloadError::NotEncrypted);
+            return Err(PayloadError::NotEncrypted.within(text, field(FIRST_TRACK)));
         }
         if field(KSN).is_empty() {
-            return Err(PayloadError::MissingKsn);
+            return Err(PayloadError::MissingKsn.within(text, field(KSN)));
         }
         let start = data.len();
-        hex::decode_into(field(KSN), &mut data)?;
-        let ksn = Ksn::of_transaction(&data[start..])?;
-        Ok(Self { ksn, status: fixed(field(STATUS))?, serial, data, copies, ciphertexts })
+        hex::decode_into(field(KSN), &mut data).map_err(at(KSN))?;
+        let ksn = Ksn::of_transaction(&data[start..]);
+        let ksn = ksn.map_err(|error| PayloadError::Ksn(error).within(text, field(KSN)))?;
+        Ok(Self { ksn, status: fixed(field(STATUS)).map_err(at(STATUS))?, serial, data, copies, ciphertexts })
     }
 
     /// The reader's encryption status, as printed: low byte first.
@@ -130,33 +136,33 @@ impl Content for Stream {
 }
 
 /// Where the fields stand.
-fn fields(text: &[u8]) -> Result<[Range<usize>; FIELDS], PayloadError> {
+fn fields(text: &[u8]) -> Result<[Range<usize>; FIELDS], Refusal> {
     let mut fields = array::from_fn(|_| 0..0);
     let mut places = fields.iter_mut();
     let mut at = 0;
     for end in words::places(text, |word| words::equal(word, SEPARATOR)).chain([text.len()]) {
-        *places.next().ok_or(PayloadError::TrailingBytes)? = at..end;
+        *places.next().ok_or(PayloadError::TrailingBytes.at(at))? = at..end;
         at = end + 1;
     }
-    if places.next().is_some() { Err(PayloadError::Truncated) } else { Ok(fields) }
+    if places.next().is_some() { Err(PayloadError::Truncated.at(text.len())) } else { Ok(fields) }
 }
 
 /// The masked tracks one behind the other, each from its start sentinel to `?`. A third track begins with `+`, or with
 /// `;` like a second one; if only one of the two was encrypted, that is the one it is.
-fn copies(masked: &[u8], encrypted: [bool; 3]) -> Result<[Option<Range<usize>>; 3], PayloadError> {
+fn copies(masked: &[u8], encrypted: [bool; 3]) -> Result<[Option<Range<usize>>; 3], Refusal> {
     let mut copies = [None, None, None];
     let mut at = 0;
     while at < masked.len() {
-        let end = masked[at..].iter().position(|&byte| byte == b'?').ok_or(PayloadError::FieldLayoutResidue)?;
+        let end = masked[at..].iter().position(|&byte| byte == b'?').ok_or(PayloadError::FieldLayoutResidue.at(at))?;
         let track = match masked[at] {
             b'%' => 0,
             b';' if copies[1].is_none() && (encrypted[1] || !encrypted[2]) => 1,
             b';' | b'+' => 2,
-            _ => return Err(PayloadError::FieldLayoutResidue),
+            _ => return Err(PayloadError::FieldLayoutResidue.at(at)),
         };
         // In their order, and none twice.
         if copies[track..].iter().any(Option::is_some) {
-            return Err(PayloadError::FieldLayoutResidue);
+            return Err(PayloadError::FieldLayoutResidue.at(at));
         }
         copies[track] = Some(at..at + end + 1);
         at += end + 1;
@@ -164,9 +170,9 @@ fn copies(masked: &[u8], encrypted: [bool; 3]) -> Result<[Option<Range<usize>>; 
     Ok(copies)
 }
 
-fn fixed<const N: usize>(digits: &[u8]) -> Result<[u8; N], PayloadError> {
+fn fixed<const N: usize>(digits: &[u8]) -> Result<[u8; N], Refusal> {
     if digits.len() != 2 * N {
-        return Err(PayloadError::FieldLayoutResidue);
+        return Err(PayloadError::FieldLayoutResidue.at(0));
     }
     hex::decode_array(digits)
 }

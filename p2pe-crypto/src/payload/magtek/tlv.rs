@@ -7,7 +7,7 @@ use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Scope, Unsupported,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, refusal,
     tlv::{Lengths, Object, Objects, Tag},
 };
 
@@ -38,7 +38,7 @@ impl Message {
         container && objects.any(|object| object.tag == CIPHERTEXT)
     }
 
-    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, PayloadError> {
+    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         refuse_mac(input)?;
         let mut told = [None; 5];
         for object in Objects::new(input, Lengths::Ber) {
@@ -47,7 +47,7 @@ impl Message {
             if let Some(at) = tags.iter().position(|tag| *tag == object.tag)
                 && told[at].replace(object.value).is_some()
             {
-                return Err(PayloadError::FieldLayoutResidue);
+                return Err(PayloadError::FieldLayoutResidue.within(input, object.value));
             }
         }
         let [ciphertext, ksn, padding, ..] = told;
@@ -55,12 +55,12 @@ impl Message {
         let padding = match padding {
             Some(&[count]) if usize::from(count) < ciphertext.len().min(16) => count.into(),
             None => 0,
-            _ => return Err(PayloadError::FieldLayoutResidue),
+            Some(other) => return Err(PayloadError::FieldLayoutResidue.within(input, other)),
         };
         if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(8) {
-            return Err(PayloadError::CiphertextLength);
+            return Err(PayloadError::CiphertextLength.within(input, ciphertext));
         }
-        let ksn = Ksn::of_transaction(ksn.ok_or(PayloadError::MissingKsn)?)?;
+        let ksn = refusal::ksn(input, ksn.ok_or(PayloadError::MissingKsn)?)?;
         Ok(Self { bytes: Zeroizing::new(input.into()), padding, ksn })
     }
 
@@ -106,10 +106,12 @@ fn find(bytes: &[u8], tag: Tag) -> Option<&[u8]> {
 }
 
 /// The key of the MAC is not documented: a message that carries one is refused by name.
-fn refuse_mac(input: &[u8]) -> Result<(), PayloadError> {
+fn refuse_mac(input: &[u8]) -> Result<(), Refusal> {
     let wrapper = objects(input).next().filter(|first| first.tag == WRAPPER);
     match wrapper.map(|wrapper| &input[wrapper.end..]) {
-        Some(mac @ &[_, _, _, _]) if mac != [0; 4] => Err(PayloadError::Unsupported(Unsupported::Mac)),
+        Some(mac @ &[_, _, _, _]) if mac != [0; 4] => {
+            Err(PayloadError::Unsupported(Unsupported::Mac).within(input, mac))
+        }
         _ => Ok(()),
     }
 }
