@@ -128,7 +128,7 @@ fn detokenize(
 ) -> Result<(), Failure> {
     let purpose = purpose(&args.purpose)?;
     let policy = Policy::new(merchant(&args.merchant)?, 1, TokenForm::Vault).purposes(&[purpose]);
-    let pan = open()?.detokenize(&args.caller, &policy, purpose, &args.card_token)?;
+    let pan = open()?.detokenize(&args.caller, &policy, purpose, &args.card_token)?.pan;
     let shown = Zeroizing::new(if args.reveal { pan.expose().to_owned() } else { pan.to_string() });
     let rows = [("card", shown.to_string())];
     output.result(&json!({ "card": *shown }), || table(&rows))

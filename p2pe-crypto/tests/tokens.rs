@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 use dukpt::{KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryStore};
 use getrandom::SysRng;
 use p2pe_crypto::{
-    Bin, CardShaped, CardToken, FormatPreserving, FormatPreservingTokenizer, Kept, KeptError, MerchantId, Pan,
+    Bin, CardShaped, CardToken, Expiry, FormatPreserving, FormatPreservingTokenizer, Kept, KeptError, MerchantId, Pan,
     PanError, Policy, PolicyError, Purpose, TokenError, TokenForm, Uses, VaultToken,
 };
 use proptest::prelude::*;
@@ -340,10 +340,23 @@ fn numbers_that_would_be_their_own_tokens() {
 }
 
 #[test]
+fn expiry_dates() {
+    for (year, month) in [(0, 1), (25, 12), (99, 10)] {
+        let expiry = Expiry::new(year, month).unwrap();
+        assert_eq!((expiry.year(), expiry.month()), (year, month));
+        assert_eq!(expiry.to_string(), format!("{year:02}{month:02}"));
+    }
+    for (year, month) in [(25, 0), (25, 13), (100, 1), (255, 255)] {
+        assert_eq!(Expiry::new(year, month), None);
+    }
+}
+
+#[test]
 fn policies() {
     let plain = policy(TokenForm::Vault);
     assert_eq!((plain.uses(), plain.lifetime(), plain.version()), (Uses::Multi, None, 1));
     assert!(Purpose::ALL.iter().all(|purpose| !plain.permits(*purpose)));
+    assert!(!plain.has_expiry() && plain.clone().with_expiry().unwrap().has_expiry());
     let hour = Duration::from_secs(3600);
     let strict = plain.purposes(&[Purpose::Refund]).single_use().unwrap().time_to_live(hour).unwrap();
     assert_eq!((strict.uses(), strict.lifetime(), strict.merchant()), (Uses::Single, Some(hour), &merchant("shop-1")));
@@ -351,6 +364,7 @@ fn policies() {
     assert_eq!(permitted, ["refund"]);
     for computed in [policy(TokenForm::Keyed), preserving(16, Bin::Six, true)] {
         assert_eq!(computed.clone().single_use(), Err(PolicyError));
-        assert_eq!(computed.time_to_live(hour), Err(PolicyError));
+        assert_eq!(computed.clone().time_to_live(hour), Err(PolicyError));
+        assert_eq!(computed.with_expiry(), Err(PolicyError));
     }
 }

@@ -21,9 +21,18 @@ pub enum VaultError {
     /// The caller asked too often within a minute.
     #[error("the caller has asked too often: wait")]
     RateLimited,
-    /// The same request was made before, for another card number.
-    #[error("the same request was made before for another card number")]
+    /// The same request was made before, for another card or under another policy version.
+    #[error("the same request was made before for another card or policy")]
     RequestReused,
+    /// The policy wants an expiry date with the card number and there is none, or the other way round.
+    #[error("an expiry date belongs to the card number if the policy says so, and only then")]
+    Expiry,
+    /// The policy version was replaced: tokenize under its successor.
+    #[error("the policy version was replaced and takes no new cards")]
+    PolicyReplaced,
+    /// A policy version is replaced by a multi-use one of another version; its successor and date stay as they were first said.
+    #[error("a policy version is replaced once, by another version of multi-use tokens")]
+    Succession,
     /// The name of a caller or request is empty, over 64 bytes or has control characters.
     #[error("a caller or request has 1 to 64 bytes and no control characters")]
     Name,
@@ -60,6 +69,9 @@ impl VaultError {
             Self::Purpose => "purpose_not_permitted",
             Self::RateLimited => "rate_limited",
             Self::RequestReused => "request_reused",
+            Self::Expiry => "expiry_and_policy",
+            Self::PolicyReplaced => "policy_replaced",
+            Self::Succession => "policy_succession",
             Self::Name => "name_format",
             Self::KeySpent => "data_key_spent",
             Self::Corrupted(_) => "row_corrupted",

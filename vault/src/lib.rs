@@ -1,8 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod card;
+mod data_keys;
 mod error;
+mod fingerprint;
+mod issue;
 mod open;
+mod records;
 mod rotation;
 mod seal;
 mod sqlite;
@@ -10,12 +15,14 @@ mod store;
 mod upkeep;
 mod vault;
 
+pub use card::{Card, CardOnFile};
 pub use error::VaultError;
-pub use rotation::Rotation;
-pub use sqlite::Sqlite;
-pub use store::{
-    Asked, Header, KeyCount, Outcome, Put, RateLimit, Released, Resealed, Row, RowId, Stats, StoreError, StoredKey,
-    VaultStore,
+pub use records::{
+    Asked, Changed, FingerprintKey, Header, KeyCount, Left, New, Orphan, Outcome, PolicyCount, Put, RateLimit,
+    Released, Request, Row, RowId, Stats, StoreError, StoredKey, Succession,
 };
+pub use rotation::{PolicyRotation, Refused, Rotation};
+pub use sqlite::Sqlite;
+pub use store::VaultStore;
 pub use upkeep::{Problem, Verification};
 pub use vault::{KeyNames, Vault};

@@ -1,6 +1,11 @@
 //! Making a vault and opening it: with the keys that it was made with, or not at all.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use dukpt::{Key, KeyError, KeyId, KeyStore};
 use getrandom::{SysRng, rand_core::TryRng};
@@ -8,7 +13,7 @@ use p2pe_crypto::TokenError;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{Header, KeyNames, RateLimit, Vault, VaultError, VaultStore};
+use crate::{FingerprintKey, Header, KeyNames, RateLimit, Vault, VaultError, VaultStore, fingerprint::check};
 
 impl<K: KeyStore> Vault<K> {
     /// Makes a vault in an empty database, with keys of kinds `hmac` and `wrap`.
@@ -16,9 +21,9 @@ impl<K: KeyStore> Vault<K> {
     /// # Errors
     /// [`VaultError::AlreadyInitialised`], [`VaultError::Key`], [`VaultError::Store`].
     pub fn init(rows: Arc<dyn VaultStore>, keys: K, names: KeyNames) -> Result<Self, VaultError> {
+        let check = check(&keys, &names.fingerprint)?;
         let header = Header {
-            fingerprint_check: check(&keys, &names.fingerprint)?,
-            fingerprint_key: names.fingerprint,
+            fingerprint_keys: vec![FingerprintKey { version: 1, key: names.fingerprint, check }],
             wrapped_check: new_key(&keys, &names.wrapping)?.1,
             wrapping_key: names.wrapping,
         };
@@ -35,24 +40,35 @@ impl<K: KeyStore> Vault<K> {
     /// [`VaultError::Key`], [`VaultError::Store`].
     pub fn open(rows: Arc<dyn VaultStore>, keys: K) -> Result<Self, VaultError> {
         let header = rows.header()?.ok_or(VaultError::NotInitialised)?;
-        if !bool::from(check(&keys, &header.fingerprint_key)?.ct_eq(&header.fingerprint_check)) {
-            return Err(VaultError::WrongKey(header.fingerprint_key));
+        for FingerprintKey { key, check: right, .. } in &header.fingerprint_keys {
+            if !bool::from(check(&keys, key)?.ct_eq(right)) {
+                return Err(VaultError::WrongKey(key.clone()));
+            }
         }
         unwrap(&keys, &header.wrapping_key, &header.wrapped_check)?;
         Ok(Self {
             rows,
             keys,
-            header: RefCell::new(header),
+            header: RefCell::new(Rc::new(header)),
+            newest: RefCell::default(),
             data_keys: RefCell::default(),
-            nonces: RefCell::new(BTreeMap::new()),
+            nonces: RefCell::default(),
             limit: RateLimit(600),
+            remembered: Duration::from_secs(24 * 60 * 60),
             now: || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         })
     }
-}
 
-fn check(keys: &impl KeyStore, name: &KeyId) -> Result<[u8; 32], KeyError> {
-    keys.key(name)?.hmac_sha256(b"p2pe vault key check v1\0")
+    pub(crate) fn header(&self) -> Rc<Header> {
+        Rc::clone(&self.header.borrow())
+    }
+
+    /// Reads the header again: a rotation may have changed it.
+    pub(crate) fn reload(&self) -> Result<Rc<Header>, VaultError> {
+        let header = Rc::new(self.rows.header()?.ok_or(VaultError::NotInitialised)?);
+        *self.header.borrow_mut() = Rc::clone(&header);
+        Ok(header)
+    }
 }
 
 /// A random key, in clear and wrapped.

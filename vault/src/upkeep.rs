@@ -2,7 +2,7 @@
 
 use dukpt::KeyStore;
 
-use crate::{RowId, Stats, Vault, VaultError, vault::Opened};
+use crate::{Orphan, RowId, Stats, Vault, VaultError, vault::Opened};
 
 const GROUP: usize = 500;
 
@@ -13,6 +13,8 @@ pub struct Verification {
     pub rows: u64,
     /// Those that are not as they were stored.
     pub problems: Vec<Problem>,
+    /// What belongs to nothing.
+    pub orphans: Vec<Orphan>,
 }
 
 /// A row that does not decrypt under a data key of its tenant, or not to what its fingerprint says.
@@ -23,7 +25,7 @@ pub struct Problem {
 }
 
 impl<K: KeyStore> Vault<K> {
-    /// Decrypts every row and compares fingerprints.
+    /// Decrypts every row, compares fingerprints, and looks for what belongs to nothing.
     ///
     /// # Errors
     /// [`VaultError::Key`], [`VaultError::Store`]; a corrupted row is no error here.
@@ -31,7 +33,7 @@ impl<K: KeyStore> Vault<K> {
         let (mut found, mut last) = (Verification::default(), None);
         loop {
             let rows = self.rows.rows_after(last, GROUP)?;
-            let Some(end) = rows.last() else { return Ok(found) };
+            let Some(end) = rows.last() else { break };
             last = Some(end.id);
             for row in &rows {
                 found.rows += 1;
@@ -40,6 +42,8 @@ impl<K: KeyStore> Vault<K> {
                 }
             }
         }
+        found.orphans = self.rows.orphans()?;
+        Ok(found)
     }
 
     /// Counts of rows, data keys and audit records.

@@ -94,6 +94,13 @@ impl fmt::Debug for CardData {
 pub struct Expiry(pub(super) [u8; 4]);
 
 impl Expiry {
+    /// From year in the century and month; `None` unless they are 0 to 99 and 1 to 12.
+    #[must_use]
+    pub fn new(year: u8, month: u8) -> Option<Self> {
+        let digits = [year / 10, year % 10, month / 10, month % 10];
+        (year <= 99 && (1..=12).contains(&month)).then(|| Self(digits.map(|digit| b'0' + digit)))
+    }
+
     /// Year in the century, 0 to 99.
     #[must_use]
     pub fn year(&self) -> u8 {

@@ -13,6 +13,7 @@ pub struct Policy {
     form: TokenForm,
     uses: Uses,
     time_to_live: Option<Duration>,
+    expiry: bool,
     purposes: Vec<Purpose>,
 }
 
@@ -79,7 +80,7 @@ impl Policy {
     /// A policy for multi-use tokens that never end, and that may be led back for no purpose yet.
     #[must_use]
     pub fn new(merchant: MerchantId, version: u32, form: TokenForm) -> Self {
-        Self { merchant, version, form, uses: Uses::Multi, time_to_live: None, purposes: Vec::new() }
+        Self { merchant, version, form, uses: Uses::Multi, time_to_live: None, expiry: false, purposes: Vec::new() }
     }
 
     /// With tokens that work once.
@@ -98,6 +99,15 @@ impl Policy {
     pub fn time_to_live(self, time: Duration) -> Result<Self, PolicyError> {
         self.random()?;
         Ok(Self { time_to_live: Some(time), ..self })
+    }
+
+    /// With tokens for a card number together with its expiry date, which is led back too: a renewed card has another token.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for a form that is computed.
+    pub fn with_expiry(self) -> Result<Self, PolicyError> {
+        self.random()?;
+        Ok(Self { expiry: true, ..self })
     }
 
     /// With tokens that may be led back for these purposes.
@@ -143,6 +153,12 @@ impl Policy {
         self.time_to_live
     }
 
+    /// Whether a token is for a card number together with its expiry date.
+    #[must_use]
+    pub fn has_expiry(&self) -> bool {
+        self.expiry
+    }
+
     /// Whether tokens may be led back for this.
     #[must_use]
     pub fn permits(&self, purpose: Purpose) -> bool {
@@ -150,9 +166,10 @@ impl Policy {
     }
 }
 
-/// Single use or an end were asked of tokens that are computed from the card number: the same one would be made again.
+/// Single use, an end or an expiry date were asked of tokens that are computed from the card number: the same one would be
+/// made again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a token that is computed from the card number cannot be single-use, nor end")]
+#[error("a token that is computed from the card number cannot be single-use, nor end, nor be for an expiry date")]
 pub struct PolicyError;
 
 impl PolicyError {

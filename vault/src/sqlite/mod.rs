@@ -1,14 +1,18 @@
 //! SQLite as the vault's database: one file, write-ahead log, synced at every commit.
 
+mod put;
+mod rotate;
 mod rows;
+mod writer;
 
 use std::{
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, types::FromSqlError};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, types::FromSqlError};
+use writer::Writer;
 
 use crate::StoreError;
 
@@ -16,45 +20,62 @@ use crate::StoreError;
 const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 
 /// A vault in one file. Share it between threads; other processes may open the same file.
+///
+/// Writes of many threads go into one transaction (group commit); each reads on a connection of its own.
 #[derive(Debug)]
 pub struct Sqlite {
-    connection: Mutex<Connection>,
+    path: PathBuf,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
 }
 
 impl Sqlite {
     /// Opens the file, makes it if there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::NewerSchema`], [`StoreError::Database`].
+    /// [`StoreError::NewerSchema`], [`StoreError::Full`], [`StoreError::Database`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(30))?;
+        let mut connection = connect(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is deleted is overwritten.
         connection.pragma_update(None, "secure_delete", true)?;
         migrate(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { path: path.into(), writer: Writer::new(connection)?, readers: Mutex::default() })
     }
 
-    /// A transaction rolls back on its way out, so a panic in another thread leaves nothing half done.
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads on a connection of those that are free, or on a new one.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let free = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = free().pop();
+        let connection = match connection {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path)?;
+                connection.pragma_update(None, "query_only", true)?;
+                connection
+            }
+        };
+        let done = work(&connection);
+        free().push(connection);
+        done
     }
 
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = work(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
+    /// `work` may be called twice: others' work in the same transaction may have failed.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(work)
     }
+}
 
-    /// Empties the write-ahead log into the file, so that nothing deleted stays in it.
-    fn checkpoint(&self) -> Result<(), StoreError> {
-        Ok(self.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
-    }
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -71,12 +92,15 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Database(Arc::new(error)),
+        }
     }
 }
 
 impl From<FromSqlError> for StoreError {
     fn from(error: FromSqlError) -> Self {
-        Self::Database(error.into())
+        Self::Database(Arc::new(error))
     }
 }

@@ -1,10 +1,14 @@
 -- Version 1. Times are Unix seconds; keys are wrapped, card numbers sealed.
 CREATE TABLE vault (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    fingerprint_key TEXT NOT NULL,
-    fingerprint_check BLOB NOT NULL CHECK (length(fingerprint_check) = 32),
     wrapping_key TEXT NOT NULL,
     wrapped_check BLOB NOT NULL CHECK (length(wrapped_check) = 40)
+) STRICT;
+
+CREATE TABLE fingerprint_keys (
+    version INTEGER PRIMARY KEY CHECK (version >= 1),
+    name TEXT NOT NULL,
+    check_mac BLOB NOT NULL CHECK (length(check_mac) = 32)
 ) STRICT;
 
 CREATE TABLE data_keys (
@@ -16,25 +20,54 @@ CREATE TABLE data_keys (
     PRIMARY KEY (tenant, version)
 ) STRICT;
 
+-- The last data key that a tenant had before it was shredded: the next one is another version.
+CREATE TABLE shredded (
+    tenant TEXT PRIMARY KEY,
+    version INTEGER NOT NULL
+) STRICT;
+
+-- Policy versions that were replaced.
+CREATE TABLE successions (
+    tenant TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    successor INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    PRIMARY KEY (tenant, version)
+) STRICT;
+
 CREATE TABLE tokens (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     tenant TEXT NOT NULL,
     policy INTEGER NOT NULL,
     token TEXT NOT NULL,
+    print_version INTEGER NOT NULL,
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    pan_fingerprint BLOB NOT NULL CHECK (length(pan_fingerprint) = 32),
     key_version INTEGER NOT NULL,
     nonce INTEGER NOT NULL,
     sealed BLOB NOT NULL,
     ends INTEGER,
     single_use INTEGER NOT NULL CHECK (single_use IN (0, 1)),
     used_at INTEGER,
-    request TEXT,
+    successor TEXT,
     FOREIGN KEY (tenant, key_version) REFERENCES data_keys (tenant, version)
 ) STRICT;
 CREATE UNIQUE INDEX tokens_token ON tokens (tenant, token);
 CREATE UNIQUE INDEX tokens_card ON tokens (tenant, policy, fingerprint) WHERE single_use = 0;
-CREATE UNIQUE INDEX tokens_request ON tokens (tenant, request) WHERE request IS NOT NULL;
 CREATE UNIQUE INDEX tokens_nonce ON tokens (tenant, key_version, nonce);
+CREATE INDEX tokens_pan ON tokens (tenant, pan_fingerprint);
+CREATE INDEX tokens_print ON tokens (print_version);
+
+-- Named requests, and the row that each got.
+CREATE TABLE requests (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    row BLOB NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+    ends INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT;
+CREATE INDEX requests_row ON requests (row);
+CREATE INDEX requests_ends ON requests (ends);
 
 CREATE TABLE audit (
     time INTEGER NOT NULL,

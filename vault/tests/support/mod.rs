@@ -15,12 +15,15 @@ pub(crate) fn names() -> KeyNames {
     KeyNames { fingerprint: id("fingerprints"), wrapping: id("wrapping") }
 }
 
-/// The keys of a vault, made of these bytes, and a second wrapping key.
+/// The keys of a vault, made of these bytes, and a second one of each kind.
 pub(crate) fn keys(fingerprint: u8, wrapping: u8) -> MemoryStore {
     let mut store = MemoryStore::new();
-    for (name, kind, byte) in
-        [("fingerprints", "hmac", fingerprint), ("wrapping", "wrap", wrapping), ("wrapping-2", "wrap", 0x77)]
-    {
+    for (name, kind, byte) in [
+        ("fingerprints", "hmac", fingerprint),
+        ("fingerprints-2", "hmac", 0x66),
+        ("wrapping", "wrap", wrapping),
+        ("wrapping-2", "wrap", 0x77),
+    ] {
         store.import(&id(name), &KeyMaterial::new(kind, &[byte; 32]).unwrap(), Lifetime::Session).unwrap();
     }
     store

@@ -1,0 +1,193 @@
+//! Cards in, tokens out.
+
+use dukpt::KeyStore;
+use getrandom::{SysRng, rand_core::TryRng};
+use p2pe_crypto::{Pan, Policy, TokenError, TokenForm, Uses, VaultToken};
+
+use crate::{
+    Card, New, Put, Request, Row, RowId, Vault, VaultError,
+    fingerprint::{Prints, prints},
+};
+
+/// How often a token is drawn that turns out to be another card's.
+const DRAWS: usize = 64;
+
+type Answer = Result<String, VaultError>;
+
+impl<K: KeyStore> Vault<K> {
+    /// The token of a card. Under a multi-use policy it is the same for the same card, whoever asks at the same time. A
+    /// `request` makes it the same for a request that is sent again within a day, under a single-use policy too.
+    ///
+    /// # Errors
+    /// [`VaultError::Token`] for the card number or a policy of computed tokens; [`VaultError::Expiry`],
+    /// [`VaultError::RequestReused`], [`VaultError::PolicyReplaced`], [`VaultError::Name`], [`VaultError::KeySpent`],
+    /// [`VaultError::Key`], [`VaultError::Store`].
+    pub fn tokenize<'a>(&self, policy: &Policy, card: impl Into<Card<'a>>, request: Option<&str>) -> Answer {
+        request.map(name).transpose()?;
+        self.issue(policy, &[card.into()], request)?.pop().unwrap_or(Err(VaultError::Unknown))
+    }
+
+    /// The tokens of many cards, in one transaction: each result as if it were alone.
+    ///
+    /// # Errors
+    /// As of [`Vault::tokenize`], where one failure is that of all; then nothing is stored.
+    pub fn tokenize_batch<'a, C: Copy + Into<Card<'a>>>(
+        &self,
+        policy: &Policy,
+        cards: &[C],
+    ) -> Result<Vec<Answer>, VaultError> {
+        self.issue(policy, &cards.iter().map(|card| (*card).into()).collect::<Vec<_>>(), None)
+    }
+
+    pub(crate) fn issue(
+        &self,
+        policy: &Policy,
+        cards: &[Card<'_>],
+        request: Option<&str>,
+    ) -> Result<Vec<Answer>, VaultError> {
+        let (tenant, now) = (policy.merchant().as_str(), (self.now)());
+        let ends = now.saturating_add(self.remembered.as_secs());
+        let request = request.map(|name| Request { name: name.into(), ends });
+        let wrong = |card: &Card<'_>| card.expiry.is_some() != policy.has_expiry();
+        let mut tokens: Vec<Option<Answer>> =
+            cards.iter().map(|card| wrong(card).then_some(Err(VaultError::Expiry))).collect();
+        for _ in 0..DRAWS {
+            let mut open = Open { places: places(&tokens), prints: Vec::new() };
+            if open.places.is_empty() {
+                break;
+            }
+            self.fingerprint(tenant, cards, &mut open)?;
+            if policy.uses() == Uses::Multi && request.is_none() {
+                self.find(policy, &open, &mut tokens, now)?;
+            }
+            let (places, rows) = self.rows(policy, cards, open, &mut tokens, &request)?;
+            if rows.is_empty() {
+                continue;
+            }
+            let drawn: Vec<String> = rows.iter().map(|new| new.row.token.clone()).collect();
+            for ((at, put), token) in places.into_iter().zip(self.rows.put(rows, now)?).zip(drawn) {
+                tokens[at] = match put {
+                    Put::Stored => Some(Ok(token)),
+                    Put::Has(token) => Some(Ok(token)),
+                    Put::RequestReused => Some(Err(VaultError::RequestReused)),
+                    Put::PolicyReplaced => Some(Err(VaultError::PolicyReplaced)),
+                    Put::TokenTaken => None,
+                    Put::OldKey => {
+                        self.reload()?;
+                        self.forget_newest(tenant);
+                        None
+                    }
+                };
+            }
+        }
+        Ok(tokens.into_iter().map(|token| token.unwrap_or(Err(TokenError::Exhausted.into()))).collect())
+    }
+
+    /// The fingerprints of the open cards, under each key of the header, the newest first.
+    fn fingerprint(&self, tenant: &str, cards: &[Card<'_>], open: &mut Open) -> Result<(), VaultError> {
+        for key in self.header().fingerprint_keys.iter().rev() {
+            let cards = open.places.iter().map(|at| cards[*at]);
+            open.prints.push((key.version, prints(&self.keys, &key.key, tenant, cards)?));
+        }
+        Ok(())
+    }
+
+    /// Takes the tokens that are there already. A row that moves to the newest fingerprint key between two looks is found when
+    /// its card is to be stored.
+    fn find(&self, policy: &Policy, open: &Open, tokens: &mut [Option<Answer>], now: u64) -> Result<(), VaultError> {
+        for (_, prints) in &open.prints {
+            let missing: Vec<usize> = (0..prints.len()).filter(|i| tokens[open.places[*i]].is_none()).collect();
+            let wanted: Vec<[u8; 32]> = missing.iter().map(|i| prints[*i].card).collect();
+            if wanted.is_empty() {
+                break;
+            }
+            let found = self.rows.find(policy.merchant().as_str(), policy.version(), &wanted, now)?;
+            for (i, token) in missing.into_iter().zip(found) {
+                tokens[open.places[i]] = token.map(Ok);
+            }
+        }
+        Ok(())
+    }
+
+    /// A row for each card that has no answer yet, and its place.
+    fn rows(
+        &self,
+        policy: &Policy,
+        cards: &[Card<'_>],
+        open: Open,
+        tokens: &mut [Option<Answer>],
+        request: &Option<Request>,
+    ) -> Result<(Vec<usize>, Vec<New>), VaultError> {
+        let tenant = policy.merchant().as_str();
+        let (mut places, mut rows) = (Vec::new(), Vec::new());
+        let Some(((print_version, newest), earlier)) = open.prints.split_first() else { return Ok((places, rows)) };
+        for (i, at) in open.places.iter().enumerate().filter(|(_, at)| tokens[**at].is_none()).collect::<Vec<_>>() {
+            let (version, key) = self.newest_key(tenant)?;
+            let token = match draw(policy, cards[*at].pan) {
+                Ok(token) => token,
+                Err(error) => {
+                    tokens[*at] = Some(Err(error.into()));
+                    continue;
+                }
+            };
+            let Some(nonce) = self.nonce(tenant, version)? else {
+                // A rotation has removed the key: again with its successor.
+                self.forget_newest(tenant);
+                break;
+            };
+            let mut row = Row {
+                id: RowId(random()?),
+                tenant: tenant.into(),
+                policy: policy.version(),
+                token,
+                print_version: *print_version,
+                fingerprint: newest[i].card,
+                pan_fingerprint: newest[i].pan,
+                key_version: version,
+                nonce,
+                sealed: Vec::new(),
+                ends: policy.lifetime().map(|time| (self.now)().saturating_add(time.as_secs())),
+                single_use: policy.uses() == Uses::Single,
+                used: false,
+                successor: None,
+            };
+            row.sealed = key.seal(&row, cards[*at]).ok_or(VaultError::KeySpent)?;
+            let earlier = earlier.iter().map(|(_, prints)| prints[i].card).collect();
+            places.push(*at);
+            rows.push(New { row, earlier, request: request.clone() });
+        }
+        Ok((places, rows))
+    }
+}
+
+/// Cards without an answer yet.
+struct Open {
+    /// Where they stand.
+    places: Vec<usize>,
+    /// By version of the fingerprint key, the newest first.
+    prints: Vec<(u32, Vec<Prints>)>,
+}
+
+fn places(tokens: &[Option<Answer>]) -> Vec<usize> {
+    (0..tokens.len()).filter(|at| tokens[*at].is_none()).collect()
+}
+
+fn draw(policy: &Policy, pan: &Pan) -> Result<String, TokenError> {
+    match policy.form() {
+        TokenForm::Vault => Ok(VaultToken::draw(&mut SysRng)?.to_string()),
+        TokenForm::CardShaped(shape) => Ok(shape.draw(pan, &mut SysRng)?.to_string()),
+        TokenForm::FormatPreserving(_) | TokenForm::Keyed => Err(TokenError::Form),
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], TokenError> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| TokenError::Random)?;
+    Ok(bytes)
+}
+
+/// Of a caller or a request.
+pub(crate) fn name(name: &str) -> Result<(), VaultError> {
+    let right = (1..=64).contains(&name.len()) && !name.chars().any(char::is_control);
+    if right { Ok(()) } else { Err(VaultError::Name) }
+}

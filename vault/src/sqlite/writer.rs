@@ -1,0 +1,189 @@
+//! The one connection that writes: a thread gathers the writes that wait and commits them as one transaction (group commit).
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::StoreError;
+
+/// So many writes go into one transaction at most.
+const MOST: usize = 256;
+/// The thread waits so long at most for callers that it has just answered.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// The thread and the way to it.
+pub(super) struct Writer {
+    inbox: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Message {
+    Write(Box<dyn Write>),
+    Checkpoint(SyncSender<Result<(), StoreError>>),
+}
+
+/// What a caller waits for.
+trait Write: Send {
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError>;
+    /// Tells the caller, who may have gone.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Waiting<T, F> {
+    work: F,
+    done: Option<T>,
+    caller: SyncSender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send> Write for Waiting<T, F> {
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        self.done = Some((self.work)(transaction)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { done, caller, .. } = *self;
+        let _ = caller.send(committed.and_then(|()| done.ok_or_else(stopped)));
+    }
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> Result<Self, StoreError> {
+        let (inbox, messages) = channel();
+        let thread = thread::Builder::new()
+            .name("vault-writer".into())
+            .spawn(move || serve(connection, &messages))
+            .map_err(|error| StoreError::Database(Arc::new(error)))?;
+        Ok(Self { inbox: Some(inbox), thread: Some(thread) })
+    }
+
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|caller| Message::Write(Box::new(Waiting { work, done: None, caller })))
+    }
+
+    /// Empties the write-ahead log into the file, so that nothing deleted stays in it.
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.ask(Message::Checkpoint)
+    }
+
+    fn ask<T>(&self, message: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Message) -> Result<T, StoreError> {
+        let (caller, answer) = sync_channel(1);
+        let inbox = self.inbox.as_ref().ok_or_else(stopped)?;
+        inbox.send(message(caller)).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread ends when nobody can ask any more.
+        self.inbox = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Database(Arc::new(std::io::Error::other("the thread that writes has stopped")))
+}
+
+fn serve(mut connection: Connection, messages: &Receiver<Message>) {
+    let mut group = Group { expected: 1, ..Group::default() };
+    while group.gather(messages) {
+        group.commit(&mut connection, messages);
+        for caller in std::mem::take(&mut group.checkpoints) {
+            let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let _ = caller.send(done.map_err(Into::into));
+        }
+    }
+}
+
+/// The writes of one transaction.
+#[derive(Default)]
+struct Group {
+    writes: Vec<Box<dyn Write>>,
+    checkpoints: Vec<SyncSender<Result<(), StoreError>>>,
+    /// How many callers there are, as the last transaction showed: those in it and those who waited for its end.
+    expected: usize,
+    patience: Duration,
+}
+
+impl Group {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Write(write) => self.writes.push(write),
+            Message::Checkpoint(caller) => self.checkpoints.push(caller),
+        }
+    }
+
+    /// Waits for a message, takes what else waits, and waits a little for callers who have just been answered: they often come
+    /// back at once. `false` when nobody is left to ask.
+    fn gather(&mut self, messages: &Receiver<Message>) -> bool {
+        if self.writes.is_empty() {
+            match messages.recv() {
+                Ok(message) => self.take(message),
+                Err(_) => return false,
+            }
+        }
+        let deadline = Instant::now() + self.patience;
+        while self.writes.len() < self.expected.min(MOST) && self.checkpoints.is_empty() {
+            match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        self.drain(messages);
+        true
+    }
+
+    fn drain(&mut self, messages: &Receiver<Message>) {
+        while self.writes.len() < MOST
+            && let Ok(message) = messages.try_recv()
+        {
+            self.take(message);
+        }
+    }
+
+    fn commit(&mut self, connection: &mut Connection, messages: &Receiver<Message>) {
+        let mut writes = std::mem::take(&mut self.writes);
+        if writes.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        let committed = commit(connection, &mut writes);
+        self.patience = (start.elapsed() / 2).min(PATIENCE);
+        self.drain(messages);
+        self.expected = self.writes.len() + writes.len();
+        let alone = committed.is_err() && writes.len() > 1;
+        for mut write in writes {
+            // One that fails is to be alone in that.
+            let committed =
+                if alone { commit(connection, std::slice::from_mut(&mut write)) } else { committed.clone() };
+            write.answer(committed);
+        }
+    }
+}
+
+fn commit(connection: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    writes.iter_mut().try_for_each(|write| write.run(&transaction))?;
+    Ok(transaction.commit()?)
+}
