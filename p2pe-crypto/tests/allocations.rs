@@ -11,6 +11,7 @@ use std::{
     cell::Cell,
 };
 
+use base64ct::{Base64, Encoding};
 use p2pe_crypto::Payload;
 
 thread_local! {
@@ -77,17 +78,26 @@ fn one_block_of_memory_for_chip_data() {
         objects,
         unflagged,
         chip::tlv(0xF8, &magtek),
-        verifone,
+        verifone.clone(),
     ] {
         assert_eq!(counted(&bytes), 1, "{bytes:02X?}");
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        assert_eq!(counted(digits.as_bytes()), 1, "{digits}");
     }
+    let base64 = Base64::encode_string(&verifone);
+    assert_eq!(counted(base64.as_bytes()), 1);
+    assert_eq!(counted(format!("E070005\x1C02\x1C{base64}").as_bytes()), 1);
 }
 
-/// The objects, and the frame's data.
+/// The frame's data are a part of the objects.
 #[test]
-fn two_blocks_for_a_swipe_in_chip_data() {
+fn one_block_for_a_swipe_in_chip_data() {
     let frame = published::bytes(published::SWIPED);
     let length = u16::try_from(frame.len()).unwrap().to_be_bytes();
     let object = [&[0xDF, 0xEE, 0x23, 0x82][..], &length, &frame].concat();
-    assert_eq!(counted(&chip::answer(&[0x02, 0], &[&[0xC0], &object[..]].concat())), 2);
+    let answer = chip::answer(&[0x02, 0], &[&[0xC0], &object[..]].concat());
+    let digits: String = answer.iter().map(|byte| format!("{byte:02x}")).collect();
+    for bytes in [&answer[..], digits.as_bytes()] {
+        assert_eq!(counted(bytes), 1, "{bytes:02X?}");
+    }
 }

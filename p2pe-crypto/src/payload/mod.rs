@@ -10,6 +10,7 @@ pub mod idtech;
 pub mod magtek;
 pub mod neo;
 pub mod quick_chip;
+mod received;
 mod refusal;
 pub mod tlv;
 pub mod tracks;
@@ -21,6 +22,7 @@ use crate::Entry;
 pub use error::{PayloadError, Unsupported};
 pub use field::{EncryptedField, Fields, Holds, Mac};
 pub use format::{Features, Format, Formats, Scope};
+use received::Received;
 pub use refusal::Refusal;
 
 /// A device payload whose every length, check and flag was found right.
@@ -92,15 +94,19 @@ impl Payload {
     /// [`Refusal`]; [`PayloadError::MissingKsn`] for the formats that have their KSN beside them: see
     /// [`Payload::from_tracks`].
     pub fn parse_as(format: Format, bytes: &[u8]) -> Result<Self, Refusal> {
-        alarm::check(bytes, format.masks_with_digits())?;
+        Self::parse_received(format, Received::Plain(bytes))
+    }
+
+    fn parse_received(format: Format, bytes: Received<'_>) -> Result<Self, Refusal> {
+        alarm::check(&bytes, format.masks_with_digits())?;
         match format {
-            Format::IdTechEnhanced => idtech::Frame::parse(bytes).map(Self::IdTech),
-            Format::IdTechOriginal => idtech::OriginalFrame::parse(bytes).map(Self::IdTechOriginal),
-            Format::IdTechKeyed => idtech::KeyedFrame::parse(bytes).map(Self::IdTechKeyed),
-            Format::IdTechXml => idtech::XmlMessage::parse(bytes).map(Self::IdTechXml),
+            Format::IdTechEnhanced => idtech::Frame::parse(&bytes).map(Self::IdTech),
+            Format::IdTechOriginal => idtech::OriginalFrame::parse(&bytes).map(Self::IdTechOriginal),
+            Format::IdTechKeyed => idtech::KeyedFrame::parse(&bytes).map(Self::IdTechKeyed),
+            Format::IdTechXml => idtech::XmlMessage::parse(&bytes).map(Self::IdTechXml),
             Format::Neo => neo::Reply::parse(bytes).map(Self::Neo),
             Format::QuickChip => quick_chip::QuickChip::parse(bytes).map(Self::QuickChip),
-            Format::MagTek => magtek::Stream::parse(bytes).map(Self::MagTek),
+            Format::MagTek => magtek::Stream::parse(&bytes).map(Self::MagTek),
             Format::MagTekReport => magtek::Report::parse(bytes).map(Self::MagTekReport),
             Format::MagTekTlv => magtek::Message::parse(bytes).map(Self::MagTekTlv),
             Format::Verifone => verifone::Vsd::parse(bytes).map(Self::Verifone),
@@ -137,11 +143,9 @@ impl Payload {
         alarm::check(digits, false)?;
         let text = digits.trim_ascii();
         if let Ok(bytes) = hex::decode(text) {
-            let parsed =
-                Self::detect(&bytes).and_then(|format| format.map(|format| Self::parse_as(format, &bytes)).transpose());
-            let parsed = parsed.map_err(|refusal| refusal.moved(|at| 2 * at).inside(digits, text))?;
-            if let Some(payload) = parsed {
-                return Ok(payload);
+            let told = |refusal: Refusal| refusal.moved(|at| 2 * at).inside(digits, text);
+            if let Some(format) = Self::detect(&bytes).map_err(told)? {
+                return Self::parse_received(format, Received::Decoded(bytes)).map_err(told);
             }
         }
         Self::parse_as(Format::IdTechEnhanced, digits)

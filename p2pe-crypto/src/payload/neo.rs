@@ -3,14 +3,15 @@
 //! Each field says by its own length byte whether it is encrypted. The attribution byte in front is known to be wrong now
 //! and then: it is told, and nothing is decided by it.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Refusal, Scope, Unsupported, alarm,
+    Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Received, Refusal, Scope, Unsupported,
+    alarm,
     crc::crc16,
     idtech, quick_chip, refusal,
     tlv::{Lengths, Object, Objects, Protection, Tag},
@@ -33,10 +34,17 @@ const TRACKS: Tag = Tag::new(0xDF_EF4D);
 pub struct Reply {
     header: Option<Header>,
     attribution: Option<u8>,
-    // Wiped on drop: masked copies and a name may stand in it.
-    objects: Zeroizing<Box<[u8]>>,
-    swipe: Option<idtech::Frame>,
+    objects: Held,
     ksn: Ksn,
+}
+
+/// The objects, wiped on drop: masked copies and a name may stand in them.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box would be a second block of memory")]
+enum Held {
+    Chip(Zeroizing<Vec<u8>>),
+    /// One of them is the frame of a swipe.
+    Swipe(idtech::Frame),
 }
 
 /// The transport around an answer.
@@ -53,22 +61,37 @@ pub struct Header {
 }
 
 impl Reply {
-    pub(super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
-        let Some((header, data)) = Header::read(input)? else { return Self::read(None, None, input) };
-        let (attribution, objects) = data.split_first().ok_or(PayloadError::NotEncrypted)?;
-        let reply = Self::read(Some(header), Some(*attribution), objects);
-        let reply = reply.map_err(|refusal| refusal.inside(input, objects));
+    pub(super) fn parse(bytes: Received<'_>) -> Result<Self, Refusal> {
+        let input = &*bytes;
+        let (header, attribution, objects) = match Header::read(input)? {
+            Some((header, data)) => {
+                let (attribution, objects) = data.split_first().ok_or(PayloadError::NotEncrypted)?;
+                (Some(header), Some(*attribution), objects)
+            }
+            None => (None, None, input),
+        };
         // Older firmware answers these two commands with tracks and no tags, and with no attribution.
-        let may_be_older = matches!(header.command, 2 | 3) && *attribution == 0;
-        match reply {
+        let may_be_older = header.is_some_and(|header| matches!(header.command, 2 | 3)) && attribution == Some(0);
+        let place = refusal::range(input, objects).unwrap_or_default();
+        let (ksn, swipe) = match Self::read(objects).map_err(|refusal| refusal.inside(input, objects)) {
             Err(Refusal {
                 error: PayloadError::Tlv | PayloadError::NotEncrypted | PayloadError::MissingKsn, ..
-            }) if may_be_older => Err(PayloadError::Unsupported(Unsupported::OlderAnswer).within(input, data)),
-            other => other,
-        }
+            }) if may_be_older => {
+                // From the attribution on, that is none.
+                return Err(PayloadError::Unsupported(Unsupported::OlderAnswer).at(place.start.saturating_sub(1)));
+            }
+            read => read?,
+        };
+        let objects = bytes.keep_part(place);
+        let objects = match swipe {
+            Some(swipe) => Held::Swipe(swipe.of(objects)),
+            None => Held::Chip(objects),
+        };
+        Ok(Self { header, attribution, objects, ksn })
     }
 
-    fn read(header: Option<Header>, attribution: Option<u8>, data: &[u8]) -> Result<Self, Refusal> {
+    /// The KSN, and the frame of a swipe.
+    fn read(data: &[u8]) -> Result<(Ksn, Option<idtech::Inner>), Refusal> {
         let mut ksn: Option<&[u8]> = None;
         let mut frame = None;
         let mut encrypted = 0;
@@ -91,21 +114,20 @@ impl Reply {
                 if frame.is_some() {
                     return Err(PayloadError::FieldLayoutResidue.within(data, object.value));
                 }
-                let inner = alarm::check(object.value, false).and_then(|()| idtech::Frame::parse(object.value));
+                let inner = alarm::check(object.value, false).and_then(|()| idtech::Inner::parse(data, object.value));
                 frame = Some(inner.map_err(|refusal| refusal.inside(data, object.value))?);
             }
         }
         encrypted += Tracks::find(data)?.map_or(0, |tracks| tracks.fields().count());
         let ksn = match (&frame, encrypted) {
-            (Some(frame), 0) => *frame.ksn(),
+            (Some(frame), 0) => frame.ksn(),
             // One card, one way of reading it.
             (Some(_), _) => return Err(PayloadError::FieldLayoutResidue.into()),
             (None, 0) => return Err(PayloadError::NotEncrypted.into()),
             (None, 1..=Fields::MOST) => refusal::ksn(data, ksn.ok_or(PayloadError::MissingKsn)?)?,
             (None, _) => return Err(PayloadError::FieldOverrun.into()),
         };
-        let objects = Zeroizing::new(data.into());
-        Ok(Self { header, attribution, objects, swipe: frame, ksn })
+        Ok((ksn, frame))
     }
 
     const LONGEST: usize = 512;
@@ -125,13 +147,23 @@ impl Reply {
     /// The frame of a swiped card.
     #[must_use]
     pub fn swipe(&self) -> Option<&idtech::Frame> {
-        self.swipe.as_ref()
+        match &self.objects {
+            Held::Swipe(frame) => Some(frame),
+            Held::Chip(_) => None,
+        }
     }
 
     /// All objects as they were sent.
     #[must_use]
     pub fn objects(&self) -> Objects<'_> {
-        Objects::new(&self.objects, Lengths::IdTech)
+        Objects::new(self.bytes(), Lengths::IdTech)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.objects {
+            Held::Swipe(frame) => frame.bytes(),
+            Held::Chip(objects) => objects,
+        }
     }
 
     fn sent(&self) -> impl Iterator<Item = Object<'_>> {
@@ -153,30 +185,30 @@ impl Content for Reply {
     }
 
     fn features(&self) -> Features {
-        let frame = self.swipe.as_ref().map(|frame| frame.features());
+        let frame = self.swipe().map(|frame| frame.features());
         let none =
             Features { format: Format::Neo, scheme: self.ksn.scheme(), cipher: None, scope: Scope::Field, mac: false };
         frame.map_or(none, |frame| Features { format: Format::Neo, ..frame })
     }
 
     fn encrypted(&self) -> Fields<'_> {
-        if let Some(frame) = &self.swipe {
+        if let Some(frame) = self.swipe() {
             return frame.encrypted();
         }
         let flagged = self.sent().enumerate().filter(|(_, object)| object.protection == Protection::Encrypted);
         let flagged = flagged.map(|(index, object)| {
             EncryptedField::new(object.value, Holds::Tlv { tag: object.tag, masked: self.masked(index, object.tag) })
         });
-        let tracks = Tracks::find(&self.objects).ok().flatten();
+        let tracks = Tracks::find(self.bytes()).ok().flatten();
         flagged.chain(tracks.iter().flat_map(Tracks::fields)).collect()
     }
 
     fn mac(&self) -> Option<Mac<'_>> {
-        self.swipe.as_ref()?.mac()
+        self.swipe()?.mac()
     }
 
     fn chip(&self) -> Option<Objects<'_>> {
-        self.swipe.is_none().then(|| self.objects())
+        self.swipe().is_none().then(|| self.objects())
     }
 
     fn entry(&self) -> Option<Entry> {

@@ -2,14 +2,14 @@
 //!
 //! The ciphertext holds the value alone; the masked copies, under tags of their own, tell how long it is.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, refusal,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Received, Refusal, Scope, refusal,
     tlv::{Lengths, Object, Objects, Tag},
 };
 use crate::card::{packed, tags};
@@ -22,12 +22,13 @@ const MASKED: [(Tag, Tag); 2] = [(tags::TRACK2, Tag::new(0xDF_EF5D)), (tags::PAN
 #[derive(Clone, PartialEq, Eq)]
 pub struct QuickChip {
     // Wiped on drop: masked copies and a name may stand in it.
-    objects: Zeroizing<Box<[u8]>>,
+    objects: Zeroizing<Vec<u8>>,
     ksn: Ksn,
 }
 
 impl QuickChip {
-    pub(super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn parse(bytes: Received<'_>) -> Result<Self, Refusal> {
+        let input = &*bytes;
         let mut ksn = None;
         let (mut values, mut copies) = ([None; MASKED.len()], [None; MASKED.len()]);
         for object in Objects::new(input, Lengths::IdTech) {
@@ -72,7 +73,7 @@ impl QuickChip {
             return Err(PayloadError::NotEncrypted.into());
         }
         let ksn = refusal::ksn(input, ksn.ok_or(PayloadError::MissingKsn)?)?;
-        Ok(Self { objects: Zeroizing::new(input.into()), ksn })
+        Ok(Self { objects: bytes.keep(), ksn })
     }
 
     /// All objects as they were sent. Those tagged `57` and `5A` are ciphertext.

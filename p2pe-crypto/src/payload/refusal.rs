@@ -1,6 +1,6 @@
 //! Why a payload was refused, and at which byte of the input.
 
-use core::fmt;
+use core::{fmt, ops::Range};
 
 use dukpt::Ksn;
 
@@ -31,7 +31,7 @@ impl Refusal {
 
     /// The same where the bytes that were read are a part of others.
     pub(super) fn inside(self, whole: &[u8], part: &[u8]) -> Self {
-        Self { offset: self.offset.and_then(|at| Some(place(whole, part)? + at)), ..self }
+        Self { offset: self.offset.and_then(|at| Some(range(whole, part)?.start + at)), ..self }
     }
 }
 
@@ -66,7 +66,7 @@ impl PayloadError {
 
     /// Met where a part of the input begins.
     pub(super) fn within(self, input: &[u8], part: &[u8]) -> Refusal {
-        Refusal { error: self, offset: place(input, part) }
+        Refusal { error: self, offset: range(input, part).map(|range| range.start) }
     }
 }
 
@@ -75,8 +75,9 @@ pub(super) fn ksn(input: &[u8], ksn: &[u8]) -> Result<Ksn, Refusal> {
     Ksn::of_transaction(ksn).map_err(|error| PayloadError::Ksn(error).within(input, ksn))
 }
 
-/// Where a part of a slice begins in it; nothing is read.
-fn place(whole: &[u8], part: &[u8]) -> Option<usize> {
-    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
-    (at + part.len() <= whole.len()).then_some(at)
+/// Where a part of a slice stands in it; nothing is read.
+pub(super) fn range(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start + part.len();
+    (end <= whole.len()).then_some(start..end)
 }

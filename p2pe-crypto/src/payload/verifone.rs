@@ -1,13 +1,15 @@
 //! Verifone VSD: TLV with a ciphertext over a string of objects and its own initialisation vector, in a terminal's answer
 //! `E07`.
 
-use alloc::{boxed::Box, vec::Vec};
-use core::fmt;
+use alloc::vec::Vec;
+use core::{fmt, ops::Range};
 
 use dukpt::Ksn;
+use zeroize::Zeroizing;
 
 use super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, refusal,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Received, Refusal, Scope, Unsupported,
+    refusal,
     tlv::{Lengths, Objects, Tag},
 };
 
@@ -29,7 +31,9 @@ const BASE64: &[u8] = b"35";
 /// One answer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Vsd {
-    ciphertext: Box<[u8]>,
+    // Wiped on drop: what else stands beside the ciphertext nobody looked at.
+    objects: Zeroizing<Vec<u8>>,
+    ciphertext: Range<usize>,
     iv: [u8; 8],
     ksn: Ksn,
 }
@@ -37,25 +41,29 @@ pub struct Vsd {
 impl Vsd {
     /// Whether this is a terminal's answer, or the TLV of one, in binary or Base64.
     pub(super) fn begins(input: &[u8]) -> bool {
-        let base64 = || input.starts_with(BASE64) && matches!(input.get(2), Some(b'A'..=b'D')) && decode(input).is_ok();
+        let base64 = || input.starts_with(BASE64) && matches!(input.get(2), Some(b'A'..=b'D')) && is_base64(input);
         let binary = || {
             input.starts_with(&[0xDF, 0x90]) && Objects::new(input, Lengths::Ber).flatten().any(|o| o.tag == CIPHERTEXT)
         };
         input.starts_with(&ANSWER[..3]) || binary() || base64()
     }
 
-    pub(super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
-        if input.starts_with(&[0xDF]) {
-            return Self::read(input);
+    pub(super) fn parse(bytes: Received<'_>) -> Result<Self, Refusal> {
+        if bytes.starts_with(&[0xDF]) {
+            return Self::read(bytes);
         }
+        let input = &*bytes;
         let text = input.trim_ascii_end();
         let body = if text.starts_with(&ANSWER[..3]) { body(text)? } else { text };
         // A character holds 6 bits.
-        let read = decode(body).and_then(|data| Self::read(&data).map_err(|refusal| refusal.moved(|at| at * 8 / 6)));
+        let read = decode(body).and_then(|objects| {
+            Self::read(Received::Decoded(objects)).map_err(|refusal| refusal.moved(|at| at * 8 / 6))
+        });
         read.map_err(|refusal| refusal.inside(input, body))
     }
 
-    fn read(data: &[u8]) -> Result<Self, Refusal> {
+    fn read(bytes: Received<'_>) -> Result<Self, Refusal> {
+        let data = &*bytes;
         let (mut ciphertext, mut ksn, mut iv, mut encryption) = (None, None, None, None);
         for object in Objects::new(data, Lengths::Ber) {
             let object = object?;
@@ -80,7 +88,8 @@ impl Vsd {
         let iv = iv.ok_or(PayloadError::FieldLayoutResidue)?;
         let iv = iv.try_into().map_err(|_| PayloadError::FieldLayoutResidue.within(data, iv))?;
         let ksn = refusal::ksn(data, ksn.ok_or(PayloadError::MissingKsn)?)?;
-        Ok(Self { ciphertext: ciphertext.into(), iv, ksn })
+        let ciphertext = refusal::range(data, ciphertext).ok_or(PayloadError::CiphertextLength)?;
+        Ok(Self { objects: bytes.keep(), ciphertext, iv, ksn })
     }
 }
 
@@ -99,14 +108,23 @@ fn body(answer: &[u8]) -> Result<&[u8], Refusal> {
     Ok(body)
 }
 
-fn decode(text: &[u8]) -> Result<Vec<u8>, Refusal> {
+fn is_base64_character(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=".contains(byte)
+}
+
+/// Whether this is as long and of the characters as Base64 is; decoding it tells the rest.
+fn is_base64(text: &[u8]) -> bool {
+    let text = text.trim_ascii_end();
+    text.len().is_multiple_of(4) && text.iter().all(is_base64_character)
+}
+
+fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     use base64ct::{Base64, Encoding};
     // At the first character that is none of Base64, else where its padding or its length is wrong.
     let text = text.trim_ascii_end();
-    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
-    let wrong = || PayloadError::NotBase64.at(text.iter().position(|byte| !known(byte)).unwrap_or(text.len()));
+    let strange = || text.iter().position(|byte| !is_base64_character(byte));
     let decoded = core::str::from_utf8(text).ok().and_then(|text| Base64::decode_vec(text).ok());
-    decoded.ok_or_else(wrong)
+    decoded.map(Zeroizing::new).ok_or_else(|| PayloadError::NotBase64.at(strange().unwrap_or(text.len())))
 }
 
 impl Content for Vsd {
@@ -120,7 +138,9 @@ impl Content for Vsd {
 
     fn encrypted(&self) -> Fields<'_> {
         let holds = Holds::TlvString { pad: None, masked: None };
-        [EncryptedField { ciphertext: &self.ciphertext, iv: Some(self.iv), holds }].into_iter().collect()
+        [EncryptedField { ciphertext: &self.objects[self.ciphertext.clone()], iv: Some(self.iv), holds }]
+            .into_iter()
+            .collect()
     }
 }
 

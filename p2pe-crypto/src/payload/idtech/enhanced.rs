@@ -9,117 +9,65 @@ use zeroize::Zeroizing;
 use super::{
     Form,
     framing::{self, Opened, Untyped},
-    layout::{Flags, Options},
+    layout::{ENHANCED, FIELD_BYTES, Flags, HEADER, KEYED, Layout, Options},
 };
 use crate::{
-    Entry, TrackNumber, masked,
+    Entry, TrackNumber,
     payload::{
-        Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Refusal, Scope, Unsupported,
-        alarm, hex, refusal::ksn,
+        Content, EncryptedField, Features, Fields, Format, Holds, Mac, PayloadError, Refusal, Scope, Unsupported, hex,
+        refusal::range,
     },
 };
-
-/// Card encode type, track status, three track lengths and two field bytes.
-const HEADER: usize = 7;
-/// Where the two field bytes begin.
-const FIELD_BYTES: usize = 5;
-const KSN: usize = 10;
-const SERIAL: usize = 10;
-const SESSION_ID: usize = 8;
-/// HMAC-SHA-256; its length stands in front of it, its own KSN behind it.
-const MAC: usize = 32;
-const MAC_LENGTH: usize = 2;
 
 /// A frame: the counted data in binary, and where each field stands in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     form: Form,
     // Wiped on drop: unsalted hashes of the tracks and a keyed-in address may stand in it.
-    data: Zeroizing<Vec<u8>>,
-    masked: [Option<Range<usize>>; 3],
-    encrypted: [Option<Range<usize>>; 3],
-    session_id: Option<Range<usize>>,
-    serial: Option<Range<usize>>,
-    ksn: Ksn,
-    /// Where the code stands, and its KSN.
-    mac: Option<(Range<usize>, Ksn)>,
-    scope: Scope,
+    bytes: Zeroizing<Vec<u8>>,
+    /// The counted data in them.
+    counted: Range<usize>,
+    layout: Layout,
+}
+
+/// A binary frame that stands in other bytes.
+pub(crate) struct Inner {
+    counted: Range<usize>,
+    layout: Layout,
+}
+
+impl Inner {
+    /// Reads the part of these bytes that is a frame.
+    pub(crate) fn parse(bytes: &[u8], frame: &[u8]) -> Result<Self, Refusal> {
+        let data = framing::binary(frame)?;
+        let layout = Layout::read(data).map_err(|refusal| refusal.inside(frame, data))?;
+        Ok(Self { counted: range(bytes, data).unwrap_or_default(), layout })
+    }
+
+    pub(crate) fn ksn(&self) -> Ksn {
+        self.layout.ksn
+    }
+
+    /// The frame with the bytes that it was found in.
+    pub(crate) fn of(self, bytes: Zeroizing<Vec<u8>>) -> Frame {
+        Frame { form: Form::Binary, bytes, counted: self.counted, layout: self.layout }
+    }
 }
 
 impl Frame {
     pub(crate) fn parse(input: &[u8]) -> Result<Self, Refusal> {
         let Opened { form, data, places } = framing::open(input, HEADER, untype)?;
-        Self::read(form, data).map_err(|refusal| places.refusal(refusal))
+        let layout = Layout::read(&data).map_err(|refusal| places.refusal(refusal))?;
+        Ok(Self { form, counted: 0..data.len(), bytes: data, layout })
     }
 
-    fn read(form: Form, data: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
-        let &[encode_type, status, l1, l2, l3, field1, field2] =
-            data.first_chunk().ok_or(PayloadError::FieldOverrun.at(data.len()))?;
-        let flags = Flags { field1, field2 };
-        let lengths = [l1, l2, l3].map(usize::from);
-        let mut at = HEADER;
-        let options = Options::read(&data, status, &mut at)?;
-        let block = flags.cipher().block();
-        let mut field = |present: bool, length: usize| {
-            let range = at..at + length;
-            at = if present { range.end } else { at };
-            (present && length > 0).then_some(range)
-        };
-        let masked = [0, 1, 2].map(|i| field(flags.masked(i), lengths[i]));
-        let encrypted = [0, 1, 2].map(|i| field(flags.encrypted(i), lengths[i].next_multiple_of(block)));
-        let session_id = field(flags.session_id(), SESSION_ID);
-        let hashes = (0..3).filter(|&i| flags.hash(i)).count();
-        field(true, hashes * options.hash());
-        let serial = field(flags.serial(), SERIAL);
+    /// All bytes that are kept with it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 
-        // The alarm goes before all that the flags may be wrong about.
-        let cut = |range: &Range<usize>| data.get(range.start..range.end.min(data.len())).unwrap_or_default();
-        let slots = masked.each_ref().map(|range| range.as_ref().map(cut).unwrap_or_default());
-        let shown = || slots[..2].iter().copied().find(|slot| masked::shows_too_much(slot));
-        if let Some(clear) = slots.iter().find_map(|slot| alarm::in_slot(slot)).or_else(shown) {
-            return Err(PayloadError::ClearAccountData.within(&data, clear));
-        }
-        let keyed = entry(encode_type).map_err(|error| error.at(0))? == Entry::Keyed;
-        let scope = options.scope().map_err(|error| error.at(HEADER + 1))?;
-        if flags.fixed_key() {
-            return Err(PayloadError::Unsupported(Unsupported::FixedKey).at(FIELD_BYTES));
-        }
-        if keyed && (flags.encrypted(0) || flags.encrypted(2) || scope == Scope::Joined) {
-            return Err(PayloadError::Unsupported(Unsupported::Encoding).at(FIELD_BYTES + 1));
-        }
-        if scope == Scope::Joined && (flags.encrypted(1) || flags.encrypted(2) || flags.cipher() != Cipher::Tdes) {
-            return Err(PayloadError::Unsupported(Unsupported::Encryption).at(FIELD_BYTES));
-        }
-        if let Some(field) = masked.iter().chain(&encrypted).flatten().find(|range| range.end > data.len()) {
-            return Err(PayloadError::FieldOverrun.at(field.start));
-        }
-        if encrypted.iter().all(Option::is_none) {
-            return Err(PayloadError::NotEncrypted.at(FIELD_BYTES + 1));
-        }
-        if !flags.ksn() {
-            return Err(PayloadError::MissingKsn.at(FIELD_BYTES + 1));
-        }
-        if flags.session_id() && flags.cipher() == Cipher::Aes128 {
-            return Err(PayloadError::Unsupported(Unsupported::SessionId).at(FIELD_BYTES + 1));
-        }
-        // From where the fields that the flags announce and the counted data are not the same.
-        let residue = |at: usize| PayloadError::FieldLayoutResidue.at(at.min(data.len()));
-        let rest = data.get(at..).ok_or(residue(at))?;
-        let (number, rest) = rest.split_at_checked(KSN).ok_or(residue(at))?;
-        let mac = match (options.mac(), rest) {
-            (false, []) => None,
-            (true, [low, high, rest @ ..]) => {
-                if usize::from(u16::from_le_bytes([*low, *high])) != MAC {
-                    return Err(PayloadError::Unsupported(Unsupported::Mac).at(at + KSN));
-                }
-                let start = at + KSN + MAC_LENGTH;
-                let behind = rest.get(MAC..).filter(|ksn| ksn.len() == KSN).ok_or(residue(start + MAC))?;
-                Some((start..start + MAC, ksn(&data, behind)?))
-            }
-            _ => return Err(residue(at + KSN)),
-        };
-        let ksn = ksn(&data, number)?;
-        Ok(Self { form, masked, encrypted, session_id, serial, ksn, mac, scope, data })
+    fn data(&self) -> &[u8] {
+        &self.bytes[self.counted.clone()]
     }
 
     /// The form in which it was received.
@@ -131,7 +79,7 @@ impl Frame {
     /// Whether the card was swiped or its number keyed in.
     #[must_use]
     pub fn entry(&self) -> Entry {
-        if self.data[0] == KEYED { Entry::Keyed } else { Entry::Swiped }
+        if self.data()[0] == KEYED { Entry::Keyed } else { Entry::Swiped }
     }
 
     /// The cipher that the frame's flag names; the block length of the layout follows it.
@@ -143,19 +91,19 @@ impl Frame {
     /// The key serial number, 10 bytes.
     #[must_use]
     pub fn ksn(&self) -> &Ksn {
-        &self.ksn
+        &self.layout.ksn
     }
 
     /// The device's serial number, 10 bytes, usually ASCII.
     #[must_use]
     pub fn serial(&self) -> Option<&[u8]> {
-        self.serial.clone().map(|range| &self.data[range])
+        self.layout.serial.clone().map(|range| &self.data()[range])
     }
 
     /// The clear lengths of the three tracks in bytes.
     #[must_use]
     pub fn lengths(&self) -> [usize; 3] {
-        [self.data[2], self.data[3], self.data[4]].map(usize::from)
+        [self.data()[2], self.data()[3], self.data()[4]].map(usize::from)
     }
 
     /// The masked copy of track 1, 2 or 3 (index 0 to 2). In a keyed frame the third slot is not a track: see
@@ -165,13 +113,13 @@ impl Frame {
         if self.entry() == Entry::Keyed && track == 2 {
             return None;
         }
-        self.slot(&self.masked, track)
+        self.slot(&self.layout.masked, track)
     }
 
     /// The ciphertext of track 1, 2 or 3 (index 0 to 2), whole blocks.
     #[must_use]
     pub fn ciphertext(&self, track: usize) -> Option<&[u8]> {
-        self.slot(&self.encrypted, track)
+        self.slot(&self.layout.encrypted, track)
     }
 
     /// What was keyed in beside the card number, in clear: address and ZIP code.
@@ -180,7 +128,7 @@ impl Frame {
         if self.entry() != Entry::Keyed {
             return None;
         }
-        self.slot(&self.masked, 2)
+        self.slot(&self.layout.masked, 2)
     }
 
     /// Writes the frame again in any form. In its own form this gives back what was parsed, but for the case of hex
@@ -188,42 +136,42 @@ impl Frame {
     #[must_use]
     pub fn encode(&self, form: Form) -> Vec<u8> {
         let data = match form {
-            Form::Binary | Form::Hex => self.data.to_vec(),
+            Form::Binary | Form::Hex => self.data().to_vec(),
             Form::Keyboard => self.to_typed(),
         };
         framing::close(&data, form)
     }
 
     fn to_typed(&self) -> Vec<u8> {
-        let tracks = self.masked.iter().flatten();
-        let start = tracks.clone().map(|range| range.start).min().unwrap_or(self.data.len());
-        let end = tracks.map(|range| range.end).max().unwrap_or(self.data.len());
-        let (head, rest) = self.data.split_at(start);
+        let tracks = self.layout.masked.iter().flatten();
+        let start = tracks.clone().map(|range| range.start).min().unwrap_or(self.data().len());
+        let end = tracks.map(|range| range.end).max().unwrap_or(self.data().len());
+        let (head, rest) = self.data().split_at(start);
         let (tracks, rest) = rest.split_at(end - start);
         [&hex::encode(head), tracks, &hex::encode(rest)].concat()
     }
 
     fn flags(&self) -> Flags {
-        Flags { field1: self.data[5], field2: self.data[6] }
+        Flags { field1: self.data()[5], field2: self.data()[6] }
     }
 
     fn slot(&self, slots: &[Option<Range<usize>>; 3], track: usize) -> Option<&[u8]> {
-        slots.get(track)?.clone().map(|range| &self.data[range])
+        slots.get(track)?.clone().map(|range| &self.data()[range])
     }
 }
 
 impl Content for Frame {
     fn ksn(&self) -> &Ksn {
-        &self.ksn
+        &self.layout.ksn
     }
 
     fn features(&self) -> Features {
         Features {
             format: Format::IdTechEnhanced,
-            scheme: self.ksn.scheme(),
+            scheme: self.layout.ksn.scheme(),
             cipher: Some(self.cipher()),
-            scope: self.scope,
-            mac: self.mac.is_some(),
+            scope: self.layout.scope,
+            mac: self.layout.mac.is_some(),
         }
     }
 
@@ -232,20 +180,21 @@ impl Content for Frame {
         let tracks = tracks.filter_map(|(number, i)| {
             let length = self.lengths()[i];
             let masked = self.masked(i);
-            let holds = match (self.entry(), self.scope) {
+            let holds = match (self.entry(), self.layout.scope) {
                 (Entry::Keyed, _) => Holds::Keyed { length, masked },
                 (_, Scope::Joined) => Holds::JoinedTracks { length, first: None, masked },
                 (_, Scope::Field) => Holds::Track { number: Some(number), length: Some(length), masked },
             };
             Some(EncryptedField::new(self.ciphertext(i)?, holds))
         });
-        let session_id = self.session_id.clone().map(|range| EncryptedField::new(&self.data[range], Holds::SessionId));
+        let session_id =
+            self.layout.session_id.clone().map(|range| EncryptedField::new(&self.data()[range], Holds::SessionId));
         tracks.chain(session_id).collect()
     }
 
     fn mac(&self) -> Option<Mac<'_>> {
-        let (range, ksn) = self.mac.as_ref()?;
-        Some(Mac { ksn, covered: &self.data[..range.start], code: &self.data[range.clone()] })
+        let (range, ksn) = self.layout.mac.as_ref()?;
+        Some(Mac { ksn, covered: &self.data()[..range.start], code: &self.data()[range.clone()] })
     }
 }
 
@@ -255,28 +204,10 @@ impl fmt::Debug for Frame {
         f.debug_struct("Frame")
             .field("form", &self.form)
             .field("entry", &self.entry())
-            .field("ksn", &self.ksn)
+            .field("ksn", &self.layout.ksn)
             .field("lengths", &self.lengths())
             .finish_non_exhaustive()
     }
-}
-
-/// Bit of the card encode type: without it the header has no field bytes.
-const ENHANCED: u8 = 0x80;
-const SWIPED: u8 = 0x80;
-const SWIPED_WITH_JIS: u8 = 0x86;
-const KEYED: u8 = 0xC0;
-
-/// Sorts card encode types: those that are taken, and the others by name.
-fn entry(encode_type: u8) -> Result<Entry, PayloadError> {
-    Err(PayloadError::Unsupported(match encode_type {
-        SWIPED | SWIPED_WITH_JIS => return Ok(Entry::Swiped),
-        KEYED => return Ok(Entry::Keyed),
-        0x01 | 0x81 => Unsupported::Aamva,
-        // The stripe alone: where its card number stands is not public.
-        0x85 => Unsupported::Jis,
-        _ => Unsupported::Encoding,
-    }))
 }
 
 /// The typed characters as binary data: all hex digits but the clear and masked tracks.

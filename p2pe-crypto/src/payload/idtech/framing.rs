@@ -121,7 +121,8 @@ pub(super) fn close(data: &[u8], form: Form) -> Vec<u8> {
     }
 }
 
-fn binary(input: &[u8]) -> Result<&[u8], Refusal> {
+/// The counted data of a binary frame.
+pub(super) fn binary(input: &[u8]) -> Result<&[u8], Refusal> {
     let (head, rest) = input.split_at_checked(HEAD).ok_or(PayloadError::Truncated.at(input.len()))?;
     if head[0] != STX {
         return Err(PayloadError::StxMissing.at(0));

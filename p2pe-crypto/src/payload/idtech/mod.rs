@@ -8,6 +8,7 @@ mod original;
 mod xml;
 
 pub use enhanced::Frame;
+pub(super) use enhanced::Inner;
 pub use framing::Form;
 pub use keyed::KeyedFrame;
 pub use original::OriginalFrame;

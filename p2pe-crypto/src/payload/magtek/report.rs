@@ -1,6 +1,6 @@
 //! The MagneSafe V5 USB-HID report: fields of fixed places, 856 bytes.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::{fmt, ops::Range};
 
 use dukpt::Ksn;
@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        Content, EncryptedField, Features, Fields, Format, PayloadError, Refusal, Scope, Unsupported, refusal::ksn,
+        Content, EncryptedField, Features, Fields, Format, PayloadError, Received, Refusal, Scope, Unsupported,
+        refusal::ksn,
     },
     fits, track,
 };
@@ -31,7 +32,7 @@ const CLEAR_LENGTHS: usize = 852;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Report {
     // The masked copies stand in it; wiped on drop.
-    bytes: Zeroizing<Box<[u8]>>,
+    bytes: Zeroizing<Vec<u8>>,
     ksn: Ksn,
 }
 
@@ -41,7 +42,8 @@ impl Report {
         input.len() == LENGTH && wrong_area(input).is_none()
     }
 
-    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
+    pub(in super::super) fn parse(bytes: Received<'_>) -> Result<Self, Refusal> {
+        let input = &*bytes;
         match input.len() {
             LENGTH => {}
             ..LENGTH => return Err(PayloadError::Truncated.at(input.len())),
@@ -69,7 +71,7 @@ impl Report {
             return Err(PayloadError::NotEncrypted.at(ENCRYPTED_LENGTHS));
         }
         let ksn = ksn(input, &input[KSN])?;
-        Ok(Self { bytes: Zeroizing::new(input.into()), ksn })
+        Ok(Self { bytes: bytes.keep(), ksn })
     }
 
     /// The reader's encryption status.

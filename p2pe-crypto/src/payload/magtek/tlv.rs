@@ -1,13 +1,14 @@
 //! The TLV of DynaPro and eDynamo chip readers: one ciphertext over a string of objects, in tag `DFDF59`.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use dukpt::Ksn;
 use zeroize::Zeroizing;
 
 use super::super::{
-    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Refusal, Scope, Unsupported, refusal,
+    Content, EncryptedField, Features, Fields, Format, Holds, PayloadError, Received, Refusal, Scope, Unsupported,
+    refusal,
     tlv::{Lengths, Object, Objects, Tag},
 };
 
@@ -20,25 +21,28 @@ const PADDING: Tag = Tag::new(0xDF_DF58);
 const MASKED: Tag = Tag::new(0xDF_DF4D);
 /// The wrapper of an answer that asks for authorisation. A MAC of four bytes may stand behind it.
 const WRAPPER: Tag = Tag::new(0xF9);
+/// The wrapper of the older layout, whose objects are encrypted one by one. What each ciphertext holds is not documented.
+const OLDER: Tag = Tag::new(0xFD);
 
 /// One message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     // Wiped on drop: a masked copy may stand in it.
-    bytes: Zeroizing<Box<[u8]>>,
+    bytes: Zeroizing<Vec<u8>>,
     padding: usize,
     ksn: Ksn,
 }
 
 impl Message {
-    /// Whether the first object is one of the containers, with a ciphertext in it.
+    /// Whether the first object is one of the containers, with a ciphertext in it; with a KSN in that of the older layout.
     pub(in super::super) fn begins(input: &[u8]) -> bool {
         let mut objects = Objects::new(input, Lengths::Ber).map_while(Result::ok);
-        let container = objects.next().is_some_and(|first| first.constructed && first.tag.number() >> 4 == 0xF);
-        container && objects.any(|object| object.tag == CIPHERTEXT)
+        let Some(first) = objects.next().filter(|o| o.constructed && o.tag.number() >> 4 == 0xF) else { return false };
+        objects.any(|object| object.tag == CIPHERTEXT || first.tag == OLDER && object.tag == KSN)
     }
 
-    pub(in super::super) fn parse(input: &[u8]) -> Result<Self, Refusal> {
+    pub(in super::super) fn parse(bytes: Received<'_>) -> Result<Self, Refusal> {
+        let input = &*bytes;
         refuse_mac(input)?;
         let mut told = [None; 5];
         for object in Objects::new(input, Lengths::Ber) {
@@ -51,7 +55,11 @@ impl Message {
             }
         }
         let [ciphertext, ksn, padding, ..] = told;
-        let ciphertext = ciphertext.ok_or(PayloadError::NotEncrypted)?;
+        let older = || objects(input).next().is_some_and(|first| first.tag == OLDER);
+        let ciphertext = match ciphertext {
+            None if older() => return Err(PayloadError::Unsupported(Unsupported::Encryption).at(0)),
+            other => other.ok_or(PayloadError::NotEncrypted)?,
+        };
         let padding = match padding {
             Some(&[count]) if usize::from(count) < ciphertext.len().min(16) => count.into(),
             None => 0,
@@ -61,7 +69,7 @@ impl Message {
             return Err(PayloadError::CiphertextLength.within(input, ciphertext));
         }
         let ksn = refusal::ksn(input, ksn.ok_or(PayloadError::MissingKsn)?)?;
-        Ok(Self { bytes: Zeroizing::new(input.into()), padding, ksn })
+        Ok(Self { bytes: bytes.keep(), padding, ksn })
     }
 
     /// All objects as they were sent, containers in front of what they hold.
