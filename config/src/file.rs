@@ -1,17 +1,16 @@
-//! The TOML file as it is written, read by hand: an error tells line and field and never a value, because somebody may
-//! have put a PIN or a key there. Unknown names are refused: a misspelt setting must not be a silent default.
+//! The TOML file as it is written, table by table. Unknown names are refused: a misspelt setting must not be a silent
+//! default.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::path::PathBuf;
 
 use pkcs11_backend::PinSource;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+
+use crate::table::{Problem, Table, parse};
 
 pub(crate) struct File {
     pub(crate) store: Option<StoreTable>,
     pub(crate) cache: Option<CacheTable>,
+    pub(crate) pool: Option<PoolTable>,
     pub(crate) profiles: Vec<ProfileTable>,
     pub(crate) devices: Vec<DeviceTable>,
     pub(crate) token_key: Option<String>,
@@ -43,6 +42,18 @@ pub(crate) struct CacheTable {
     pub(crate) seconds: u64,
 }
 
+/// What is left out is as [`pkcs11_backend::PoolSettings::new`] has it. Times are in milliseconds.
+pub(crate) struct PoolTable {
+    pub(crate) deadline: Option<u64>,
+    pub(crate) workers: Option<usize>,
+    pub(crate) shards: Option<usize>,
+    pub(crate) queue: Option<usize>,
+    pub(crate) recycle_after: Option<u64>,
+    pub(crate) first_wait: Option<u64>,
+    pub(crate) longest_wait: Option<u64>,
+    pub(crate) patience: Option<u32>,
+}
+
 pub(crate) struct KeyTable {
     pub(crate) id: String,
     pub(crate) kind: String,
@@ -65,29 +76,20 @@ pub(crate) struct ProfileTable {
     pub(crate) mac: bool,
 }
 
-/// What is wrong in a file, and the line on which it is.
-pub(crate) struct Problem {
-    pub(crate) line: usize,
-    pub(crate) what: String,
-}
-
 impl File {
     /// Reads the text of a file.
     pub(crate) fn read(text: &str) -> Result<Self, Problem> {
-        // What the TOML parser says is of syntax only.
-        let problem = |error: toml::de::Error| Problem {
-            line: line(text, error.span().map_or(0, |span| span.start)),
-            what: error.message().lines().next().unwrap_or_default().into(),
-        };
-        let root = DeTable::parse(text).map_err(problem)?;
+        let root = parse(text)?;
         let root = Table { text, name: "the file", at: 0, fields: root.get_ref() };
         root.only(&["store", "profile", "device", "tokens", "audit"])?;
         let tokens = root.table("tokens", "[tokens]")?;
         let of_store = root.table("store", "[store]")?;
         let cached = of_store.as_ref().map(|table| table.table("cache", "cache = { … }")).transpose()?.flatten();
+        let pooled = of_store.as_ref().map(|table| table.table("pool", "pool = { … }")).transpose()?.flatten();
         Ok(Self {
             store: of_store.map(store).transpose()?,
             cache: cached.as_ref().map(cache).transpose()?,
+            pool: pooled.as_ref().map(pool).transpose()?,
             profiles: root.tables("profile", "[[profile]]")?.iter().map(profile).collect::<Result<_, _>>()?,
             devices: root.tables("device", "[[device]]")?.iter().map(device).collect::<Result<_, _>>()?,
             audit: root.table("audit", "[audit]")?.as_ref().map(audit).transpose()?,
@@ -114,6 +116,7 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
                 "init",
                 "allow_unsafe_keys",
                 "cache",
+                "pool",
                 "forbid_hybrid",
             ])?;
             Ok(StoreTable::Pkcs11(Pkcs11Table {
@@ -136,6 +139,37 @@ fn cache(table: &Table<'_, '_>) -> Result<CacheTable, Problem> {
     let devices = table.number("devices", 1..=100_000)?;
     let seconds = table.number("seconds", 1..=86_400)?;
     Ok(CacheTable { devices: usize::try_from(devices).unwrap_or(1), seconds })
+}
+
+/// Bounds that no gateway needs to pass.
+fn pool(table: &Table<'_, '_>) -> Result<PoolTable, Problem> {
+    table.only(&[
+        "deadline_ms",
+        "workers",
+        "shards",
+        "queue",
+        "recycle_after",
+        "first_wait_ms",
+        "longest_wait_ms",
+        "patience",
+    ])?;
+    let (first_wait, longest_wait) =
+        (table.bounded("first_wait_ms", 1..=60_000)?, table.bounded("longest_wait_ms", 1..=600_000)?);
+    if let (Some(first), Some(longest)) = (first_wait, longest_wait)
+        && first > longest
+    {
+        return Err(table.must_be("longest_wait_ms", "first_wait_ms or more"));
+    }
+    Ok(PoolTable {
+        first_wait,
+        longest_wait,
+        deadline: table.bounded("deadline_ms", 1..=600_000)?,
+        workers: table.bounded("workers", 1..=1_000)?,
+        shards: table.bounded("shards", 1..=100)?,
+        queue: table.bounded("queue", 1..=1_000_000)?,
+        recycle_after: table.bounded("recycle_after", 1_000..=1_000_000_000)?,
+        patience: table.bounded("patience", 1..=1_000)?,
+    })
 }
 
 fn audit(table: &Table<'_, '_>) -> Result<AuditTable, Problem> {
@@ -185,77 +219,4 @@ fn profile(table: &Table<'_, '_>) -> Result<ProfileTable, Problem> {
         mask: table.text("mask")?,
         mac: table.flag("mac")?,
     })
-}
-
-/// A table of the file, what it is called in errors, and the byte at which it begins.
-struct Table<'t, 'i> {
-    text: &'t str,
-    name: &'static str,
-    at: usize,
-    fields: &'t DeTable<'i>,
-}
-
-impl<'t, 'i> Table<'t, 'i> {
-    fn get(&self, name: &str) -> Option<&'t Spanned<DeValue<'i>>> {
-        self.fields.iter().find(|(field, _)| field.get_ref() == name).map(|(_, value)| value)
-    }
-
-    /// Refuses fields of other names.
-    fn only(&self, names: &[&str]) -> Result<(), Problem> {
-        match self.fields.keys().find(|field| !names.contains(&field.get_ref().as_ref())) {
-            Some(field) => {
-                let what = format!("{} has no {:?}; it has {}", self.name, field.get_ref(), names.join(", "));
-                Err(Problem { line: line(self.text, field.span().start), what })
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<Option<String>, Problem> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let text = value.get_ref().as_str().ok_or_else(|| self.must_be(name, "text in quotes"))?;
-        Ok(Some(text.into()))
-    }
-
-    fn needed(&self, name: &str) -> Result<String, Problem> {
-        let lacks = || Problem { line: line(self.text, self.at), what: format!("{} lacks {name}", self.name) };
-        self.text(name)?.ok_or_else(lacks)
-    }
-
-    fn number(&self, name: &str, within: RangeInclusive<u64>) -> Result<u64, Problem> {
-        let wrong = || self.must_be(name, &format!("a number from {} to {}", within.start(), within.end()));
-        let value = self.get(name).ok_or_else(wrong)?;
-        let number = value.get_ref().as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
-        number.filter(|number| within.contains(number)).ok_or_else(wrong)
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, Problem> {
-        let Some(value) = self.get(name) else { return Ok(false) };
-        value.get_ref().as_bool().ok_or_else(|| self.must_be(name, "true or false"))
-    }
-
-    fn table(&self, name: &str, shown: &'static str) -> Result<Option<Self>, Problem> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        Ok(Some(self.inner(value, shown).ok_or_else(|| self.must_be(name, &format!("a table, {shown}")))?))
-    }
-
-    fn tables(&self, name: &str, shown: &'static str) -> Result<Vec<Self>, Problem> {
-        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
-        let wrong = || self.must_be(name, &format!("tables, {shown}"));
-        let tables = value.get_ref().as_array().ok_or_else(wrong)?;
-        tables.iter().map(|value| self.inner(value, shown).ok_or_else(wrong)).collect()
-    }
-
-    fn inner(&self, value: &'t Spanned<DeValue<'i>>, name: &'static str) -> Option<Self> {
-        Some(Self { text: self.text, name, at: value.span().start, fields: value.get_ref().as_table()? })
-    }
-
-    fn must_be(&self, name: &str, wanted: &str) -> Problem {
-        let at = self.get(name).map_or(self.at, |value| value.span().start);
-        Problem { line: line(self.text, at), what: format!("{} {name} must be {wanted}", self.name) }
-    }
-}
-
-fn line(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }

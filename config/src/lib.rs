@@ -4,14 +4,17 @@
 mod error;
 mod file;
 mod key_file;
+mod pool;
 mod profiles;
 mod read;
 mod settings;
 mod store;
+mod table;
 mod token;
 
 pub use error::ConfigError;
 pub use key_file::{KeyFileError, key_from_hex, read_key_file};
+pub use pool::{PoolOptions, TokenPool};
 pub use read::{read_file_wiped, read_wiped};
 pub use settings::{AuditSettings, Config, KeyFile, StoreSettings, device, key_id};
 pub use store::{Access, Store, StoreKey, TokenError};

@@ -13,9 +13,11 @@ use pkcs11_backend::{PinSource, Settings};
 
 use crate::{
     ConfigError, TokenSettings,
-    file::{AuditTable, CacheTable, DeviceTable, File, KeyTable, Pkcs11Table, Problem, StoreTable},
+    file::{AuditTable, CacheTable, DeviceTable, File, KeyTable, Pkcs11Table, StoreTable},
+    pool::PoolOptions,
     profiles::{self, profile},
     read_file_wiped,
+    table::Problem,
 };
 
 /// No settings file is longer than this, in bytes.
@@ -28,6 +30,8 @@ pub struct Config {
     pub store: Option<StoreSettings>,
     /// How much is remembered of devices; nothing, if the file does not say.
     pub cache: Option<Limits>,
+    /// How many callers share the token, if the file has them do so.
+    pub pool: Option<PoolOptions>,
     /// The profiles that the file adds to those that come with the library.
     pub profiles: Vec<DeviceProfile>,
     /// The devices by KSN prefix.
@@ -106,11 +110,15 @@ impl Config {
             time_to_live: Duration::from_secs(seconds),
         });
         let store = file.store.map(|table| store(table, folder)).transpose()?;
+        let pool = match (file.pool, &store) {
+            (Some(table), Some(StoreSettings::Pkcs11(token))) => Some(table.options(token)),
+            _ => None,
+        };
         let audit = file.audit.map(|AuditTable { folder: name, actor }| AuditSettings {
             folder: folder.join(name),
             actor: actor.unwrap_or_else(|| "p2pe".into()),
         });
-        Ok(Self { audit, store, cache, profiles, devices, token_key })
+        Ok(Self { audit, store, cache, pool, profiles, devices, token_key })
     }
 }
 

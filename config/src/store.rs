@@ -67,9 +67,7 @@ impl Store {
     /// The store with what it remembers of devices; without limits, that is nothing.
     #[must_use]
     pub fn cached(&self, limits: Option<Limits>) -> Cached<'_, Self> {
-        const NOTHING: Limits = Limits { initial_keys: 0, paths: 0, time_to_live: Duration::ZERO };
-        let start = Instant::now();
-        Cached::new(self, limits.unwrap_or(NOTHING), move || start.elapsed())
+        cached(self, limits)
     }
 
     /// The token behind it, for key ceremonies.
@@ -102,6 +100,13 @@ impl Store {
         };
         fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }
+}
+
+/// A store with what it remembers of devices; without limits, that is nothing.
+pub(crate) fn cached<S: KeyStore>(store: &S, limits: Option<Limits>) -> Cached<'_, S> {
+    const NOTHING: Limits = Limits { initial_keys: 0, paths: 0, time_to_live: Duration::ZERO };
+    let start = Instant::now();
+    Cached::new(store, limits.unwrap_or(NOTHING), move || start.elapsed())
 }
 
 fn read_key(file: &KeyFile) -> Result<KeyMaterial, ConfigError> {

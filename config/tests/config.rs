@@ -5,11 +5,12 @@ use std::{fs, path::Path, time::Duration};
 
 use dukpt::{KeyId, KeyStore, Ksn, cache::Limits};
 use p2pe_config::{
-    Access, Config, ConfigError, KeyFileError, Store, StoreSettings, TokenSettings, TokenSettingsError,
-    read_file_wiped, read_key_file,
+    Access, Config, ConfigError, KeyFileError, PoolOptions, Store, StoreSettings, TokenPool, TokenSettings,
+    TokenSettingsError, read_file_wiped, read_key_file,
 };
 use p2pe_crypto::{DeviceProfile, Format, Scope};
-use pkcs11_backend::{PinSource, Settings, TokenSelector};
+use pkcs11_backend::{OpenError, PinSource, Settings, TokenSelector};
+use tempfile::NamedTempFile;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/etc/p2pe"))
@@ -82,6 +83,56 @@ fn what_is_remembered_of_devices() {
         let id = KeyId::new("absent").unwrap();
         assert_eq!(store.cached(limits).key(&id).err(), Some(dukpt::KeyError::NotFound(id)));
     }
+}
+
+#[test]
+fn a_pool_over_the_token() {
+    let of_token = |line: &str| parse(&format!("[store]\nkind = \"pkcs11\"\n{line}\nmodule = \"m\"\ntoken = \"p\"\n"));
+    assert!(of_token("").unwrap().pool.is_none());
+    // What is left out is as the pool has it.
+    let usual = of_token("pool = {}").unwrap().pool.unwrap();
+    let as_ever = PoolOptions::new(usual.settings.token.clone());
+    assert_eq!(format!("{usual:?}"), format!("{as_ever:?}"));
+    assert_eq!(
+        (usual.deadline, usual.settings.token.module.as_path()),
+        (Duration::from_secs(1), Path::new("/etc/p2pe/m"))
+    );
+    let all = "pool = { workers = 4, shards = 2, queue = 99, deadline_ms = 250, recycle_after = 5_000, \
+               first_wait_ms = 20, longest_wait_ms = 4_000, patience = 7 }";
+    let PoolOptions { settings, deadline } = of_token(all).unwrap().pool.unwrap();
+    assert_eq!((settings.workers, settings.shards, settings.queue, settings.recycle_after), (4, 2, 99, 5_000));
+    assert_eq!([deadline, settings.first_wait, settings.longest_wait].map(|time| time.as_millis()), [250, 20, 4_000]);
+    assert_eq!(settings.patience, 7);
+    for wrong in [
+        "pool = 4",
+        "pool = { worker = 4 }",
+        "pool = { workers = 0 }",
+        "pool = { workers = 1_001 }",
+        "pool = { workers = -1 }",
+        "pool = { workers = \"4\" }",
+        "pool = { shards = 0 }",
+        "pool = { shards = 101 }",
+        "pool = { queue = 0 }",
+        "pool = { queue = 1_000_001 }",
+        "pool = { deadline_ms = 0 }",
+        "pool = { deadline_ms = 600_001 }",
+        "pool = { deadline = 1.5 }",
+        "pool = { recycle_after = 999 }",
+        "pool = { recycle_after = 1_000_000_001 }",
+        "pool = { first_wait_ms = 0 }",
+        "pool = { longest_wait_ms = 0 }",
+        "pool = { first_wait_ms = 20, longest_wait_ms = 19 }",
+        "pool = { patience = 0 }",
+    ] {
+        assert!(matches!(of_token(wrong), Err(ConfigError::Toml(3, _))), "{wrong}");
+    }
+    // Keys in memory have no sessions.
+    let of_memory = parse("[store]\nkind = \"memory\"\npool = { workers = 4 }");
+    assert!(matches!(of_memory, Err(ConfigError::Toml(3, _))));
+    // Nobody is at the terminal when the pool logs in again.
+    let module = NamedTempFile::new().unwrap();
+    let prompt = PoolOptions::new(Settings::new(module.path(), TokenSelector::label("p"), PinSource::Prompt));
+    assert!(matches!(TokenPool::open(prompt, None), Err(OpenError::PinPrompt(_))));
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod worker;
 
 use std::{
     fmt, process,
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -155,14 +155,10 @@ impl<W: Workshop> Pool<W> {
         if process::id() != self.process {
             return Err(PoolError::Forked);
         }
-        let (caller, result) = mpsc::channel();
-        let task = Box::new(Request { job, result: None, caller });
-        self.shared.submit(Queued { task, expires: Instant::now() + within, failed: 0 })?;
-        match result.recv_timeout(within) {
-            Ok(result) => result,
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(PoolError::DeadlineExceeded),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(PoolError::Closed),
-        }
+        let (request, answer) = Request::new(job);
+        let expires = Instant::now() + within;
+        self.shared.submit(Queued { task: Box::new(request), expires, failed: 0 })?;
+        answer.wait(expires)
     }
 
     /// How the pool is.

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Health, HealthState, PoolError, PoolSettings, Workshop,
+    settings::random,
     shard::{Phase, Shard},
     task::Queued,
 };
@@ -40,6 +41,8 @@ struct State<W: Workshop> {
     shards: Vec<Shard>,
     /// Of each worker, when the request that it works on expires.
     jobs: Vec<Option<Instant>>,
+    /// Workers that wait for a request.
+    idle: usize,
     alive: usize,
     closed: bool,
     /// The token that was opened first.
@@ -58,7 +61,7 @@ impl<W: Workshop> Shared<W> {
     pub(super) fn new(settings: PoolSettings, tokens: Vec<Settings>, workshop: W) -> Self {
         let shards = tokens.iter().map(|_| Shard::new()).collect();
         let queue = VecDeque::new();
-        let state = State { queue, shards, jobs: Vec::new(), alive: 0, closed: false, token: None };
+        let state = State { queue, shards, jobs: Vec::new(), idle: 0, alive: 0, closed: false, token: None };
         let (work, change) = (Condvar::new(), Condvar::new());
         Self { workshop, settings, tokens, pin_refused: Mutex::new(false), state: Mutex::new(state), work, change }
     }
@@ -78,8 +81,12 @@ impl<W: Workshop> Shared<W> {
             }
         }
         state.queue.push_back(request);
+        // A worker that works looks here before it sleeps: then there is nobody to wake up, which is a call of the kernel.
+        let asleep = state.idle > 0;
         drop(state);
-        self.work.notify_one();
+        if asleep {
+            self.work.notify_one();
+        }
         Ok(())
     }
 
@@ -140,7 +147,7 @@ impl<W: Workshop> Shared<W> {
             Err(error) => {
                 let (at, settings) = (&mut state.shards[shard], &self.settings);
                 at.fault(error.to_string());
-                let wait = settings.wait(at.failure());
+                let wait = settings.wait(at.failure(), random());
                 at.phase = if refused { Phase::Stopped } else { Phase::Closed(Instant::now() + wait) };
                 Err(error)
             }
@@ -191,8 +198,10 @@ impl<W: Workshop> Shared<W> {
                 state.jobs[worker] = Some(request.expires);
                 return Next::Run(request);
             }
+            state.idle += 1;
             let (again, timeout) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = again;
+            state.idle -= 1;
             if timeout.timed_out() && state.queue.is_empty() {
                 return Next::Idle;
             }
@@ -209,7 +218,7 @@ impl<W: Workshop> Shared<W> {
             let at = &mut state.shards[shard];
             at.fault(why.fault.to_string());
             if why.remedy == Remedy::Reopen {
-                let wait = self.settings.wait(at.failure());
+                let wait = self.settings.wait(at.failure(), random());
                 old = at.end(wait);
             }
         }

@@ -215,9 +215,9 @@ fn the_waits_grow() -> Result<(), Error> {
         plan(token, "* e0");
         let _ = ask(pool, 0);
         thread::sleep(Duration::from_millis(1200));
-        // 0, 40, 80, 160, 160 …: some ten attempts in this time, not hundreds.
+        // 0, 40, 80, 160, 160 …, or half of it: some ten to twenty attempts in this time, not hundreds.
         let tried = pool.health().shards[0].faults;
-        assert!((5..16).contains(&tried), "{tried}");
+        assert!((5..20).contains(&tried), "{tried}");
     })
 }
 
