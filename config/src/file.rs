@@ -1,8 +1,9 @@
 //! The TOML file as it is written, read by hand: an error tells line and field and never a value, because somebody may
 //! have put a PIN or a key there. Unknown names are refused: a misspelt setting must not be a silent default.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use p2pe_audit::Sync;
 use pkcs11_backend::PinSource;
 use toml::{
     Spanned,
@@ -21,6 +22,9 @@ pub(crate) struct File {
 pub(crate) struct AuditTable {
     pub(crate) folder: PathBuf,
     pub(crate) actor: Option<String>,
+    pub(crate) sync: Option<Sync>,
+    pub(crate) file_size: Option<u64>,
+    pub(crate) required: Option<bool>,
 }
 
 pub(crate) enum StoreTable {
@@ -139,9 +143,33 @@ fn cache(table: &Table<'_, '_>) -> Result<CacheTable, Problem> {
 }
 
 fn audit(table: &Table<'_, '_>) -> Result<AuditTable, Problem> {
-    table.only(&["folder", "actor"])?;
-    Ok(AuditTable { folder: table.needed("folder")?.into(), actor: table.text("actor")? })
+    table.only(&["folder", "actor", "sync", "file_size", "required"])?;
+    Ok(AuditTable {
+        folder: table.needed("folder")?.into(),
+        actor: table.text("actor")?,
+        sync: sync(table)?,
+        file_size: table.get("file_size").map(|_| table.number("file_size", 4096..=1 << 40)).transpose()?,
+        required: table.get("required").map(|_| table.flag("required")).transpose()?,
+    })
 }
+
+/// `"each"`, `"none"` or `{ milliseconds = …, records = … }`.
+fn sync(table: &Table<'_, '_>) -> Result<Option<Sync>, Problem> {
+    let Some(value) = table.get("sync") else { return Ok(None) };
+    match value.get_ref().as_str() {
+        Some("each") => Ok(Some(Sync::EachRecord)),
+        Some("none") => Ok(Some(Sync::Never)),
+        Some(_) => Err(table.must_be("sync", SYNC)),
+        None => {
+            let every = table.inner(value, "[audit] sync").ok_or_else(|| table.must_be("sync", SYNC))?;
+            every.only(&["milliseconds", "records"])?;
+            let time = Duration::from_millis(every.number("milliseconds", 1..=60_000)?);
+            Ok(Some(Sync::Every { time, records: every.number("records", 1..=1_000_000)? }))
+        }
+    }
+}
+
+const SYNC: &str = "\"each\", \"none\" or { milliseconds = …, records = … }";
 
 /// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.
 fn pin(table: &Table<'_, '_>) -> Result<Option<PinSource>, Problem> {
