@@ -46,6 +46,8 @@ pub(crate) struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) purpose: Option<String>,
     /// Bytes of a line that a crash cut.
     #[serde(skip_serializing_if = "Option::is_none")]

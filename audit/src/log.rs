@@ -2,55 +2,77 @@
 
 use std::{
     fmt,
-    fs::File,
-    io::{Seek, SeekFrom, Write},
-    mem,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use chrono::{SecondsFormat, Utc};
 
 use crate::{
-    AuditError, Fault, Label, Record,
-    folder::{Head, Lines, broken, create, create_folder, failed, lines_file, lock, numbers},
-    line::{Body, Hash, Line, encode, sealed},
-    verify::{Chain, Seals},
+    AuditError, Label, Record,
+    folder::{Head, failed},
+    line::{Body, Hash, sealed},
+    verify::Seals,
+    writer::Writer,
 };
 
 /// How a log is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// When records reach the disk.
     pub sync: Sync,
-    /// A new file is begun after so many bytes.
+    /// A new file is begun after so many bytes. None is ever deleted.
     pub file_size: u64,
+    /// Whether what cannot be recorded is refused ([`crate::Audited`]). Otherwise keys serve on without a record.
+    pub required: bool,
 }
 
 impl Default for Options {
-    /// Every record on disk before its use goes on; files of 64 MiB.
+    /// Every record on disk before its use goes on, and no use without one; files of 64 MiB.
     fn default() -> Self {
-        Self { sync: Sync::EachRecord, file_size: 64 << 20 }
+        Self { sync: Sync::EachRecord, file_size: 64 << 20, required: true }
     }
 }
 
-/// When records reach the disk (`fsync`). Without it a power failure may take the last ones; a killed program takes none.
+/// When records reach the disk (`fsync`). What is not there yet, a power failure may take; a program that is killed takes
+/// nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sync {
-    /// Before `append` returns.
+    /// Before `append` returns. Threads that append at the same time share one `fsync`.
     EachRecord,
-    /// With the first record after so long, and when the log is closed.
-    Every(Duration),
-    /// When the operating system likes.
+    /// After so long or so many records, whichever is first: a power failure takes at most those.
+    Every {
+        /// At least a millisecond.
+        time: Duration,
+        /// At least one.
+        records: u64,
+    },
+    /// When the operating system likes. After a power failure the log may end before its head: it is then refused, and
+    /// another folder is needed.
     Never,
 }
 
 /// An open log. Threads share it; only one program writes a log at a time.
 pub struct Log {
+    shared: Arc<Shared>,
+    /// Of [`Sync::Every`]: writes to disk what nobody else does in time.
+    flusher: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+struct Shared {
     actor: Label,
     options: Options,
     writer: Mutex<Writer>,
+    /// Who holds it writes to disk for all whose records are in the file by then. Taken before the writer's lock, never after.
+    head: Mutex<Head>,
+    /// The last record that is on disk as the options say.
+    safe: AtomicU64,
 }
 
 impl Log {
@@ -60,7 +82,14 @@ impl Log {
     /// [`AuditError::Busy`], [`AuditError::Broken`], [`AuditError::File`].
     pub fn open(folder: &Path, actor: Label, options: Options) -> Result<Self, AuditError> {
         let (writer, cut) = Writer::open(folder)?;
-        let log = Self { actor, options, writer: Mutex::new(writer) };
+        let safe = AtomicU64::new(writer.chain.seq);
+        let (writer, head) = (Mutex::new(writer), Mutex::new(Head::open(folder)?));
+        let shared = Arc::new(Shared { actor, options, writer, head, safe });
+        shared.publish(0, options.sync != Sync::Never)?;
+        let mut log = Self { shared, flusher: None };
+        if let Sync::Every { time, .. } = options.sync {
+            log.flusher = Some(flusher(&log.shared, time).map_err(failed(folder))?);
+        }
         if cut > 0 {
             log.write(|body| {
                 body.event = "recovered".into();
@@ -71,21 +100,41 @@ impl Log {
         Ok(log)
     }
 
+    /// How it is written.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.shared.options
+    }
+
     /// Adds a record.
     ///
     /// # Errors
-    /// [`AuditError::File`] if it is not written: then do not do what it is about. [`AuditError::Stopped`].
+    /// [`AuditError::File`] if it is not written: then do not do what it is about, or do not give out what came of it.
+    /// [`AuditError::Stopped`].
     pub fn append(&self, record: &Record<'_>) -> Result<(), AuditError> {
-        self.write(|body| {
-            body.event = record.event.name().into();
-            body.result = record.result.into();
-            body.key = record.key.map(ToString::to_string);
-            body.ksn = record.ksn.map(ToString::to_string);
-            body.custody = record.custody.map(|custody| custody.to_string());
-            body.subject = record.subject.map(ToString::to_string);
-            body.purpose = record.purpose.map(ToString::to_string);
-            Ok(())
-        })
+        self.append_all([record])
+    }
+
+    /// Adds records that reach the disk together.
+    ///
+    /// # Errors
+    /// As of [`Log::append`]; some of them may then be written.
+    pub fn append_all<'r, 'e: 'r>(&self, records: impl IntoIterator<Item = &'r Record<'e>>) -> Result<(), AuditError> {
+        let mut last = None;
+        for record in records {
+            last = Some(self.shared.line(|body| {
+                body.event = record.event.name().into();
+                body.result = record.result.into();
+                body.key = record.key.map(ToString::to_string);
+                body.ksn = record.ksn.map(|ksn| ksn.to_string());
+                body.custody = record.custody.map(|custody| custody.to_string());
+                body.subject = record.subject.map(ToString::to_string);
+                body.caller = record.caller.map(ToString::to_string);
+                body.purpose = record.purpose.map(ToString::to_string);
+                Ok(())
+            })?);
+        }
+        last.map_or(Ok(()), |last| self.shared.settle(last))
     }
 
     /// Adds a seal over all records so far, under an HMAC key of the store.
@@ -102,8 +151,14 @@ impl Log {
     }
 
     fn write(&self, fill: impl FnOnce(&mut Body) -> Result<(), AuditError>) -> Result<(), AuditError> {
-        // A thread that panicked left no half-written state: `stopped` tells.
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.settle(self.shared.line(fill)?)
+    }
+}
+
+impl Shared {
+    /// Writes a line to the file; its number.
+    fn line(&self, fill: impl FnOnce(&mut Body) -> Result<(), AuditError>) -> Result<u64, AuditError> {
+        let mut writer = unpoisoned(&self.writer);
         let mut body = Body {
             seq: writer.chain.seq + 1,
             time: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
@@ -113,6 +168,7 @@ impl Log {
             ksn: None,
             custody: None,
             subject: None,
+            caller: None,
             purpose: None,
             dropped: None,
             seal: None,
@@ -120,146 +176,77 @@ impl Log {
             prev: writer.chain.hash.to_hex(),
         };
         fill(&mut body)?;
-        writer.append(&body, self.options)
+        writer.append(&body, self.options)?;
+        Ok(body.seq)
+    }
+
+    /// Waits until record `seq` is as safe as the options say.
+    fn settle(&self, seq: u64) -> Result<(), AuditError> {
+        match self.options.sync {
+            Sync::EachRecord => self.publish(seq, true),
+            Sync::Every { records, .. } if seq.saturating_sub(self.safe.load(Ordering::Acquire)) < records => Ok(()),
+            Sync::Every { .. } => self.publish(seq, true),
+            Sync::Never => self.publish(seq, false),
+        }
+    }
+
+    /// Brings all that is written to disk, and then the head, which must never name what a power failure takes. Does
+    /// nothing if another thread has done it for record `seq`.
+    fn publish(&self, seq: u64, sync: bool) -> Result<(), AuditError> {
+        let mut head = unpoisoned(&self.head);
+        if seq > 0 && self.safe.load(Ordering::Acquire) >= seq {
+            return Ok(());
+        }
+        let (file, path, chain) = unpoisoned(&self.writer).written()?;
+        if sync && let Err(error) = file.sync_data() {
+            // What of it is on disk, nobody can tell.
+            unpoisoned(&self.writer).stop();
+            return Err(AuditError::File(path, error));
+        }
+        head.write(chain.seq, chain.hash)?;
+        self.safe.store(chain.seq, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// A thread that panicked left no half-written state: the writer knows whether it stopped.
+fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn flusher(shared: &Arc<Shared>, time: Duration) -> std::io::Result<(Sender<()>, JoinHandle<()>)> {
+    let (end, ended) = mpsc::channel();
+    let shared = Arc::clone(shared);
+    let time = time.max(Duration::from_millis(1));
+    let thread = thread::Builder::new().name("p2pe-audit".into()).spawn(move || {
+        while ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+            let last = unpoisoned(&shared.writer).chain.seq;
+            if last > shared.safe.load(Ordering::Acquire) {
+                // A failure stops the writer, and the next record is refused.
+                let _ = shared.publish(last, true);
+            }
+        }
+    })?;
+    Ok((end, thread))
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.flusher.take() {
+            drop(end);
+            let _ = thread.join();
+        }
+        let last = unpoisoned(&self.shared.writer).chain.seq;
+        if last > self.shared.safe.load(Ordering::Acquire) {
+            // Nobody is left to tell; the records are with the operating system.
+            let _ = self.shared.publish(last, true);
+        }
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("actor", &self.actor).field("options", &self.options).finish_non_exhaustive()
+        let Shared { actor, options, .. } = &*self.shared;
+        f.debug_struct("Log").field("actor", actor).field("options", options).finish_non_exhaustive()
     }
-}
-
-struct Writer {
-    folder: PathBuf,
-    number: u64,
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole records in the file.
-    length: u64,
-    chain: Chain,
-    head: Head,
-    synced: Instant,
-    unsynced: bool,
-    stopped: bool,
-    _lock: File,
-}
-
-impl Writer {
-    /// The writer, and how many bytes of a cut line it removed.
-    fn open(folder: &Path) -> Result<(Self, u64), AuditError> {
-        create_folder(folder)?;
-        let lock = lock(folder)?;
-        let numbers = numbers(folder)?;
-        let newest = numbers.last().copied().unwrap_or(1);
-        let path = lines_file(folder, newest);
-        let mut file = create(&path)?;
-        let (mut chain, whole, cut) = last_of(&path)?;
-        if whole == 0 && newest > 1 {
-            // The program was stopped between making a file and writing to it.
-            chain = last_of(&lines_file(folder, newest - 1))?.0;
-        }
-        match Head::read(folder)? {
-            Some((seq, _)) if seq > chain.seq => return Err(broken(&Head::path(folder), 1, Fault::EndRemoved)),
-            Some((seq, hash)) if seq == chain.seq && hash != chain.hash => {
-                return Err(broken(&path, 0, Fault::OtherChain));
-            }
-            None if chain.seq > 0 => return Err(broken(&Head::path(folder), 0, Fault::MissingFile)),
-            _ => {}
-        }
-        file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed(&path))?;
-        let mut head = Head::open(folder)?;
-        head.write(chain.seq, chain.hash)?;
-        let writer = Self {
-            folder: folder.into(),
-            number: newest,
-            path,
-            file,
-            length: whole,
-            chain,
-            head,
-            synced: Instant::now(),
-            unsynced: false,
-            stopped: false,
-            _lock: lock,
-        };
-        Ok((writer, cut))
-    }
-
-    fn append(&mut self, body: &Body, options: Options) -> Result<(), AuditError> {
-        if self.stopped {
-            return Err(AuditError::Stopped);
-        }
-        let (mut line, hash) = encode(body).map_err(|error| AuditError::File(self.path.clone(), error.into()))?;
-        line.push(b'\n');
-        if self.length > 0 && self.length + line.len() as u64 > options.file_size {
-            self.next_file(options)?;
-        }
-        // Until the record is whole and where it belongs, nothing else may be written.
-        self.stopped = true;
-        if let Err(error) = self.file.write_all(&line).and_then(|()| self.sync(options)) {
-            let back = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)));
-            self.stopped = back.is_err();
-            return Err(AuditError::File(self.path.clone(), error));
-        }
-        self.length += line.len() as u64;
-        self.chain = Chain { seq: body.seq, hash };
-        self.stopped = false;
-        self.head.write(body.seq, hash)
-    }
-
-    fn sync(&mut self, options: Options) -> std::io::Result<()> {
-        self.unsynced = options.sync != Sync::Never;
-        let due = match options.sync {
-            Sync::EachRecord => true,
-            Sync::Every(time) => self.synced.elapsed() >= time,
-            Sync::Never => false,
-        };
-        if due {
-            self.file.sync_data()?;
-            self.synced = Instant::now();
-            self.unsynced = false;
-        }
-        Ok(())
-    }
-
-    fn next_file(&mut self, options: Options) -> Result<(), AuditError> {
-        if options.sync != Sync::Never {
-            self.file.sync_data().map_err(failed(&self.path))?;
-        }
-        let path = lines_file(&self.folder, self.number + 1);
-        self.file = create(&path)?;
-        self.path = path;
-        self.number += 1;
-        self.length = 0;
-        if options.sync != Sync::Never {
-            // The new name must be on disk too.
-            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed(&self.folder))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if mem::take(&mut self.unsynced) {
-            // Nobody is left to tell; the records are with the operating system.
-            let _ = self.file.sync_data();
-        }
-    }
-}
-
-/// Reads a file through: where its chain ends, the bytes of its whole lines, and the bytes of a cut one.
-fn last_of(path: &Path) -> Result<(Chain, u64, u64), AuditError> {
-    let mut lines = Lines::open(path)?;
-    let mut chain: Option<Chain> = None;
-    while let Some(text) = lines.next()? {
-        let at = |fault| broken(path, lines.count, fault);
-        let line = Line::decode(&text).map_err(at)?;
-        match &mut chain {
-            Some(chain) => chain.follow(&line).map_err(at)?,
-            None => chain = Some(Chain { seq: line.body.seq, hash: line.hash }),
-        }
-    }
-    Ok((chain.unwrap_or(Chain { seq: 0, hash: Hash::NONE }), lines.whole, lines.cut))
 }

@@ -10,9 +10,10 @@ pub struct Record<'e> {
     pub(crate) event: Event,
     pub(crate) result: &'static str,
     pub(crate) key: Option<&'e KeyId>,
-    pub(crate) ksn: Option<&'e Ksn>,
+    pub(crate) ksn: Option<Ksn>,
     pub(crate) custody: Option<dukpt::Custody>,
     pub(crate) subject: Option<&'e Label>,
+    pub(crate) caller: Option<&'e Label>,
     pub(crate) purpose: Option<&'e Label>,
 }
 
@@ -20,7 +21,7 @@ impl<'e> Record<'e> {
     /// An event and how it ended: `ok`, or the stable code of the error.
     #[must_use]
     pub fn new(event: Event, result: &'static str) -> Self {
-        Self { event, result, key: None, ksn: None, custody: None, subject: None, purpose: None }
+        Self { event, result, key: None, ksn: None, custody: None, subject: None, caller: None, purpose: None }
     }
 
     /// The key that was used.
@@ -31,8 +32,8 @@ impl<'e> Record<'e> {
 
     /// The transaction.
     #[must_use]
-    pub fn ksn(self, ksn: &'e Ksn) -> Self {
-        Self { ksn: Some(ksn), ..self }
+    pub fn ksn(self, ksn: &Ksn) -> Self {
+        Self { ksn: Some(*ksn), ..self }
     }
 
     /// Where the working keys were: names the TDES hybrid whenever it is used.
@@ -45,6 +46,12 @@ impl<'e> Record<'e> {
     #[must_use]
     pub fn subject(self, subject: &'e Label) -> Self {
         Self { subject: Some(subject), ..self }
+    }
+
+    /// Who asked the program for it.
+    #[must_use]
+    pub fn caller(self, caller: &'e Label) -> Self {
+        Self { caller: Some(caller), ..self }
     }
 
     /// What for.
@@ -84,6 +91,28 @@ pub enum Event {
     InspectKey,
     /// Stored data was moved to another key.
     Rotate,
+    /// A card number was deleted with its token.
+    DeleteToken,
+    /// A merchant's data and keys were deleted.
+    Shred,
+    /// Test vectors were executed.
+    Conformance,
+    /// A key was asked for and not to be had.
+    FindKey,
+    /// A key of a device or transaction was derived from a base key.
+    DeriveKey,
+    /// Data was encrypted under a stored key.
+    Encrypt,
+    /// Data was decrypted under a stored key.
+    DecryptData,
+    /// A MAC was computed under a stored key.
+    Authenticate,
+    /// Another key was wrapped.
+    WrapKey,
+    /// A wrapped key came out into host memory.
+    UnwrapKey,
+    /// Known causes were tried on a payload that does not decrypt.
+    Diagnose,
 }
 
 impl Event {
@@ -104,6 +133,17 @@ impl Event {
             Self::ChangeKey => "change-key",
             Self::InspectKey => "inspect-key",
             Self::Rotate => "rotate",
+            Self::DeleteToken => "delete-token",
+            Self::Shred => "shred",
+            Self::Conformance => "conformance",
+            Self::FindKey => "find-key",
+            Self::DeriveKey => "derive-key",
+            Self::Encrypt => "encrypt",
+            Self::DecryptData => "decrypt-data",
+            Self::Authenticate => "authenticate",
+            Self::WrapKey => "wrap-key",
+            Self::UnwrapKey => "unwrap-key",
+            Self::Diagnose => "diagnose",
         }
     }
 }
@@ -131,6 +171,26 @@ impl Label {
             longest = longest.max(run);
         }
         if printable && longest < 12 { Ok(Self(text.into())) } else { Err(LabelError) }
+    }
+
+    /// A label that tells of any name as much as it may: 64 characters of it, `?` for those that are not printable, and of
+    /// digits that could be a card number the first six and the last four. `None` for an empty one.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        let text = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+        let mut text: String = name.chars().take(64).map(text).collect();
+        if Self::new(&text).is_err() {
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            let mut at = 0;
+            text = text
+                .chars()
+                .map(|c| {
+                    at += usize::from(c.is_ascii_digit());
+                    if c.is_ascii_digit() && at > 6 && at + 4 <= digits { '*' } else { c }
+                })
+                .collect();
+        }
+        Self::new(&text).ok()
     }
 
     /// The text.

@@ -99,6 +99,39 @@ fn a_removed_file_is_found() {
 }
 
 #[test]
+fn files_of_another_log_or_in_another_order_are_found() {
+    // Both written by the same program, to the same length: only the chain tells them apart.
+    for at in 0..3 {
+        let (folder, other) = (filled(10), filled(10));
+        fs::copy(&files(other.path())[at], &files(folder.path())[at]).unwrap();
+        assert!(fault(folder.path()).is_some(), "file {at} of another log");
+    }
+    let folder = filled(10);
+    let (first, second) = (&files(folder.path())[0], &files(folder.path())[1]);
+    let (a, b) = (fs::read(first).unwrap(), fs::read(second).unwrap());
+    fs::write(first, b).unwrap();
+    fs::write(second, a).unwrap();
+    assert_eq!(fault(folder.path()), Some(Fault::Order));
+    // A whole tail of another log, its head included.
+    let (folder, other) = (filled(10), filled(10));
+    for path in files(other.path()).iter().skip(1).chain([&other.path().join("head")]) {
+        fs::copy(path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(fault(folder.path()), Some(Fault::Order));
+}
+
+#[test]
+fn an_end_cut_in_the_midst_of_files_is_found() {
+    let folder = filled(10);
+    let path = &files(folder.path())[1];
+    let text = fs::read(path).unwrap();
+    for length in [0, text.len() / 2, text.len() - 1] {
+        fs::write(path, &text[..length]).unwrap();
+        assert!(fault(folder.path()).is_some(), "cut to {length}");
+    }
+}
+
+#[test]
 fn an_older_state_under_a_newer_head_is_found() {
     let older = filled(3);
     let newer = filled(3);

@@ -37,9 +37,13 @@ fn threads_share_a_log() {
 
 #[test]
 fn each_policy_writes_the_same() {
-    for sync in [Sync::EachRecord, Sync::Every(Duration::ZERO), Sync::Every(Duration::from_secs(3600)), Sync::Never] {
+    let every = |time, records| Sync::Every { time, records };
+    let hour = Duration::from_secs(3600);
+    for sync in [Sync::EachRecord, every(Duration::ZERO, u64::MAX), every(hour, 1), every(hour, 3), Sync::Never] {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::open(folder.path(), Label::new("x").unwrap(), Options { sync, file_size: 900 }).unwrap();
+        let log =
+            Log::open(folder.path(), Label::new("x").unwrap(), Options { sync, file_size: 900, ..Options::default() })
+                .unwrap();
         append(&log, 7);
         drop(log);
         assert_eq!(verify(folder.path(), None).unwrap().records, 7);
@@ -164,6 +168,14 @@ proptest! {
         });
         let text = [head, number].concat();
         prop_assert!(Label::new(&text).is_err());
+    }
+
+    #[test]
+    fn a_name_becomes_a_label(name in "\\PC{0,70}", number in "[0-9 -]{12,40}") {
+        prop_assert_eq!(Label::of(&name).is_some(), !name.is_empty());
+        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+        let shown: String = Label::of(&number).unwrap().as_str().chars().filter(char::is_ascii_digit).collect();
+        prop_assert!(shown.len() <= 11, "{digits} {shown}");
     }
 
     #[test]

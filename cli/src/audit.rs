@@ -1,8 +1,10 @@
 //! The audit log that the settings name: what this program records, `p2pe audit verify` and `p2pe audit seal`.
 
+use std::sync::Arc;
+
 use dukpt::{KeyId, KeyStore};
-use p2pe_audit::{AuditError, Event, Label, Log, Options, Record, Verified, verify};
-use p2pe_config::{Access, Config};
+use p2pe_audit::{AuditError, Audited, Event, Log, Record, Verified, verify};
+use p2pe_config::{Access, Config, Store};
 use serde_json::json;
 
 use crate::{
@@ -14,15 +16,17 @@ use crate::{
 };
 
 /// Where records go, if the settings say so.
-pub(crate) struct Journal(Option<Log>);
+pub(crate) struct Journal(Option<Arc<Log>>);
 
 impl Journal {
     /// Opens the log before anything is done that it must tell of.
     pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
-        let Some(settings) = &config.audit else { return Ok(Self(None)) };
-        let actor = Label::new(&settings.actor)
-            .map_err(|error| Failure::config(error, "correct actor in [audit] of the settings"))?;
-        Ok(Self(Some(Log::open(&settings.folder, actor, Options::default())?)))
+        Ok(Self(config.audit.as_ref().map(|settings| settings.open().map(Arc::new)).transpose()?))
+    }
+
+    /// The store, each use of whose keys is recorded.
+    pub(crate) fn over(&self, store: Store) -> Audited<Store> {
+        Audited::new(store, self.0.clone())
     }
 
     /// Records how something ended. What cannot be recorded does not count as done.
@@ -31,8 +35,20 @@ impl Journal {
         entry: impl FnOnce(&'static str) -> Record<'e>,
         outcome: Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.record_all(|result| vec![entry(result)], outcome)
+    }
+
+    /// As [`Journal::record`], in several records.
+    pub(crate) fn record_all<'e, T>(
+        &self,
+        entries: impl FnOnce(&'static str) -> Vec<Record<'e>>,
+        outcome: Result<T, Failure>,
+    ) -> Result<T, Failure> {
         if let Some(log) = &self.0 {
-            log.append(&entry(outcome.as_ref().err().map_or("ok", |failure| failure.code)))?;
+            let written = log.append_all(&entries(outcome.as_ref().err().map_or("ok", |failure| failure.code)));
+            if log.options().required {
+                written?;
+            }
         }
         outcome
     }

@@ -1,6 +1,6 @@
 //! `p2pe decrypt` and `p2pe tokenize`.
 
-use p2pe_audit::{Event, Record};
+use p2pe_audit::{Audited, Event, Record};
 use p2pe_config::{Access, Config, Store};
 use p2pe_crypto::{CardData, Decryptor, Entry, Form, MerchantId, Payload, Tokenizer, TrackNumber};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(crate) fn decrypt(global: &Global, args: &Decrypt, output: &Output) -> Resul
     let payload = audit::alarm(global, input::payload(&args.payload))?;
     let config = open::config(global)?;
     let journal = Journal::open(&config)?;
-    let decryptor = decryptor(global, config)?;
+    let decryptor = decryptor(global, config, &journal)?;
     let card = card(&decryptor, &payload, &journal)?;
     let device = decryptor.device(&payload)?;
     let mut rows = vec![
@@ -39,7 +39,7 @@ pub(crate) fn tokenize(global: &Global, args: &Tokenize, output: &Output) -> Res
         return Err(Failure::config("no key for tokens is named", "add [tokens] with key = \"NAME\" to the settings"));
     };
     let journal = Journal::open(&config)?;
-    let decryptor = decryptor(global, config)?;
+    let decryptor = decryptor(global, config, &journal)?;
     let card = card(&decryptor, &payload, &journal)?;
     let token = Tokenizer::new(decryptor.store(), key.clone()).token(&merchant, card.pan()).map_err(Failure::from);
     let token = journal.record(|result| Record::new(Event::Tokenize, result).key(&key).ksn(payload.ksn()), token)?;
@@ -48,7 +48,7 @@ pub(crate) fn tokenize(global: &Global, args: &Tokenize, output: &Output) -> Res
 }
 
 /// The card of a payload, once its decryption is recorded.
-fn card(decryptor: &Decryptor<Store>, payload: &Payload, journal: &Journal) -> Result<CardData, Failure> {
+fn card(decryptor: &Decryptor<Audited<Store>>, payload: &Payload, journal: &Journal) -> Result<CardData, Failure> {
     let device = decryptor.device(payload).ok();
     let entry = |result| {
         let entry = Record::new(Event::Decrypt, result).ksn(payload.ksn()).custody(decryptor.custody(payload));
@@ -60,9 +60,9 @@ fn card(decryptor: &Decryptor<Store>, payload: &Payload, journal: &Journal) -> R
     journal.record(entry, decryptor.decrypt(payload).map_err(Failure::from))
 }
 
-fn decryptor(global: &Global, config: Config) -> Result<Decryptor<Store>, Failure> {
+fn decryptor(global: &Global, config: Config, journal: &Journal) -> Result<Decryptor<Audited<Store>>, Failure> {
     let store = open::store(global, &config, Access::Use)?;
-    Ok(Decryptor::new(store, config.devices))
+    Ok(Decryptor::new(journal.over(store), config.devices))
 }
 
 /// What a payload is called when it is shown.

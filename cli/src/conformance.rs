@@ -8,12 +8,14 @@ use std::{
 
 use chrono::{SecondsFormat, Utc};
 use dukpt::Lifetime;
+use p2pe_audit::{Event, Record};
 use p2pe_config::{Access, Store};
 use p2pe_vectors::{Report, VectorFile, run as run_vectors};
 use serde_json::json;
 
 use crate::{
     args::{Conformance, Global},
+    audit::Journal,
     failure::Failure,
     junit, open,
     output::Output,
@@ -22,6 +24,7 @@ use crate::{
 pub(crate) fn run(global: &Global, args: &Conformance, output: &Output) -> Result<(), Failure> {
     let files = files(args)?;
     let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
     let (access, lifetime) = match args.token_objects {
         true => (Access::Admin, Lifetime::Permanent),
         false => (Access::Use, Lifetime::Session),
@@ -38,7 +41,8 @@ pub(crate) fn run(global: &Global, args: &Conformance, output: &Output) -> Resul
         file.write(&junit::write(&report)?)?;
     }
     output.result(&json!(report), || table(&report))?;
-    verdict(&report)
+    // The keys are test keys: the run is one record.
+    journal.record(|result| Record::new(Event::Conformance, result), verdict(&report))
 }
 
 /// Runs vectors and puts the report together.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use dukpt::KeyId;
+use p2pe_audit::{Event, Record};
 use p2pe_config::{Access, Config, Store, StoreSettings};
 use p2pe_crypto::Decryptor;
 use p2pe_doctor::{Case, Diagnosis, Finding};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{Doctor, Global},
+    audit::Journal,
     failure::Failure,
     input,
     keys::{component_from_file, malformed},
@@ -21,9 +23,10 @@ pub(crate) fn run(global: &Global, args: &Doctor, output: &Output) -> Result<Exi
     let inputs = input::inputs(args.file.as_deref(), &args.payload)?;
     let components = args.component_file.iter().map(|path| component_from_file(path)).collect::<Result<Vec<_>, _>>()?;
     let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
     let mut store = open::store(global, &config, Access::Use)?;
     let keys = key_ids(&config, &mut store);
-    let decryptor = Decryptor::new(store, config.devices);
+    let decryptor = Decryptor::new(journal.over(store), config.devices);
     let mut doctor = p2pe_doctor::Doctor::new(&decryptor).with_keys(keys);
     if !components.is_empty() {
         let components: Vec<&[u8]> = components.iter().map(|component| component.as_slice()).collect();
@@ -43,7 +46,8 @@ pub(crate) fn run(global: &Global, args: &Doctor, output: &Output) -> Result<Exi
             doctor.examine(&Case::Raw { ksns: &ksns, ciphertexts: &lines })
         }
     };
-    output.result(&object(&diagnosis), || text(&diagnosis))?;
+    let found = if diagnosis.healthy { "ok" } else { "not_healthy" };
+    journal.record(|_| Record::new(Event::Diagnose, found), output.result(&object(&diagnosis), || text(&diagnosis)))?;
     Ok(ExitCode::from(diagnosis.exit()))
 }
 

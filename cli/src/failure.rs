@@ -82,6 +82,7 @@ impl From<KeyError> for Failure {
             KeyError::HybridForbidden => {
                 "allow the hybrid in the settings, or use a token that runs TDES DUKPT by itself"
             }
+            KeyError::NotRecorded => "check that the audit folder can be written to and has room",
             KeyError::Unsupported(_) => "this token cannot do it; see p2pe selftest",
             KeyError::UnsafeAttribute { .. } => {
                 "import the key again with p2pe keys import, or set allow_unsafe_keys = true while you migrate"

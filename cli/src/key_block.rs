@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use dukpt::{KeyError, KeyId, KeyKind, KeyMaterial, KeyStore, Lifetime};
 use key_block::{KeyBlock, KeyBlockError, StoredProtectionKey};
+use p2pe_audit::Event;
 use p2pe_config::{Store, read_file_wiped, read_wiped};
 use serde_json::json;
 
@@ -66,6 +67,16 @@ pub(crate) fn import(
         };
         rows.iter().map(row).collect()
     })
+}
+
+/// What is recorded: a use of the protection key, and each key that is to be stored.
+pub(crate) fn steps(args: &ImportBlock) -> Result<Vec<(Event, Option<KeyId>)>, Failure> {
+    let mut steps = vec![(Event::UnwrapKey, Some(key_id(&args.kbpk)?))];
+    for block in &args.blocks {
+        let id = block.split_once('=').map(|(id, _)| key_id(id)).transpose()?;
+        steps.push((Event::ImportKey, id));
+    }
+    Ok(steps)
 }
 
 /// A new key's name and its block.

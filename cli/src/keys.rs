@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, MaterialError, aes::KeyType};
-use p2pe_audit::{Event, Record};
+use p2pe_audit::{Event, Label, Record};
 use p2pe_config::{Access, Config, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
 use pkcs11_backend::{Cryptoperiod, Date};
 use serde_json::{Value, json};
@@ -20,27 +20,25 @@ use crate::{
 pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), Failure> {
     let config = open::config(global)?;
     let journal = Journal::open(&config)?;
-    let (event, id) = match args {
-        Keys::Import(args) => (Event::ImportKey, Some(key_id(&args.id)?)),
-        Keys::ImportBlock(_) => (Event::ImportKey, None),
-        Keys::Generate { id, .. } => (Event::GenerateKey, Some(key_id(id)?)),
-        Keys::Retire { id } => (Event::ChangeKey, Some(key_id(id)?)),
-        Keys::Delete { id, .. } => (Event::DeleteKey, Some(key_id(id)?)),
-        Keys::Check { .. } | Keys::List => (Event::InspectKey, None),
+    let steps = match args {
+        Keys::Import(args) => vec![(Event::ImportKey, Some(key_id(&args.id)?))],
+        Keys::ImportBlock(args) => key_block::steps(args)?,
+        Keys::Generate { id, .. } => vec![(Event::GenerateKey, Some(key_id(id)?))],
+        Keys::Retire { id } => vec![(Event::ChangeKey, Some(key_id(id)?))],
+        Keys::Delete { id, .. } => vec![(Event::DeleteKey, Some(key_id(id)?))],
+        Keys::Check { .. } | Keys::List => vec![(Event::InspectKey, None)],
     };
-    let entry = |result| {
-        let entry = Record::new(event, result);
-        id.as_ref().into_iter().fold(entry, Record::key)
-    };
-    journal.record(entry, done(global, &config, args, output))
+    let records =
+        |result| steps.iter().map(|(event, id)| id.iter().fold(Record::new(*event, result), Record::key)).collect();
+    journal.record_all(records, done(global, &config, args, &journal, output))
 }
 
-fn done(global: &Global, config: &Config, args: &Keys, output: &Output) -> Result<(), Failure> {
+fn done(global: &Global, config: &Config, args: &Keys, journal: &Journal, output: &Output) -> Result<(), Failure> {
     match args {
         // The components are put together before the token is opened: a typing mistake costs no session.
         Keys::Import(args) => {
             let id = key_id(&args.id)?;
-            let ceremony = Ceremony::hold(args, output)?;
+            let ceremony = Ceremony::hold(&id, args, journal, output)?;
             let period = args.period.read()?;
             let mut store = token(global, config)?;
             store.token().map_err(no_token)?.import_for(&id, &ceremony.key, Lifetime::Permanent, &period)?;
@@ -134,18 +132,24 @@ struct Ceremony {
 }
 
 impl Ceremony {
-    fn hold(args: &Import, output: &Output) -> Result<Self, Failure> {
+    fn hold(id: &KeyId, args: &Import, journal: &Journal, output: &Output) -> Result<Self, Failure> {
         let expected = expected(args.check_value.as_deref())?;
         let count =
             if args.component_file.is_empty() { usize::from(args.components) } else { args.component_file.len() };
         let mut bytes = Vec::with_capacity(count);
         let mut components = Vec::with_capacity(count);
         for number in 1..=count {
-            let component = match args.component_file.get(number - 1) {
-                Some(path) => component_from_file(path)?,
-                None => component_typed_in(number, count)?,
+            let entered = || {
+                let component = match args.component_file.get(number - 1) {
+                    Some(path) => component_from_file(path)?,
+                    None => component_typed_in(number, count)?,
+                };
+                let check_value = KeyMaterial::new(&args.kind, &component).map_err(malformed)?.check_value();
+                Ok((component, check_value))
             };
-            let check_value = KeyMaterial::new(&args.kind, &component).map_err(malformed)?.check_value();
+            let which = Label::of(&format!("component {number} of {count}"));
+            let entry = |result| which.iter().fold(Record::new(Event::Component, result).key(id), Record::subject);
+            let (component, check_value) = journal.record(entry, entered())?;
             output.note(&format!("component {number} of {count}: check value {check_value}"))?;
             bytes.push(component);
             components.push(check_value);

@@ -2,7 +2,8 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use p2pe_config::{Access, Store, read_file_wiped, read_wiped};
+use p2pe_audit::{Audited, Event, Label, Record};
+use p2pe_config::{Access, Config, Store, read_file_wiped, read_wiped};
 use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Pan, Policy, Purpose, TokenForm};
 use serde_json::json;
 use vault::{KeyNames, Rotation, Sqlite, Vault, VaultError};
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::{Global, Rotate, VaultArgs, VaultCommand, VaultDetokenize, VaultTokenize},
+    audit::Journal,
     failure::Failure,
     keys::key_id,
     open,
@@ -22,21 +24,40 @@ const LONGEST: usize = 64 << 20;
 const GROUP: usize = 500;
 
 pub(crate) fn run(global: &Global, args: &VaultArgs, output: &Output) -> Result<(), Failure> {
+    let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
+    let done = done(global, &config, args, &journal, output);
+    // Uses of keys are recorded besides, by the store.
+    let (event, merchant) = match &args.command {
+        VaultCommand::Tokenize(args) => (Event::Tokenize, Label::of(&args.merchant)),
+        VaultCommand::Rotate(Rotate::DataKey { merchant }) => (Event::Rotate, Label::of(merchant)),
+        VaultCommand::Rotate(Rotate::WrappingKey { .. }) => (Event::Rotate, None),
+        VaultCommand::Delete { merchant, .. } => (Event::DeleteToken, Label::of(merchant)),
+        VaultCommand::Shred { merchant, .. } => (Event::Shred, Label::of(merchant)),
+        // Recorded before the card number is shown.
+        VaultCommand::Detokenize(_) => return done,
+        VaultCommand::Init { .. } | VaultCommand::Stats | VaultCommand::Verify => return done,
+    };
+    journal.record(|result| merchant.iter().fold(Record::new(event, result), Record::subject), done)
+}
+
+fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, output: &Output) -> Result<(), Failure> {
+    let keys = || Ok::<_, Failure>(journal.over(open::store(global, config, Access::Use)?));
     // What is wrong in the command is told before anything is opened.
-    let open = || -> Result<Vault<Store>, Failure> {
+    let open = || -> Result<Vault<Audited<Store>>, Failure> {
         let rows = Arc::new(Sqlite::open(&args.database).map_err(VaultError::from)?);
-        Ok(Vault::open(rows, keys(global)?)?)
+        Ok(Vault::open(rows, keys()?)?)
     };
     match &args.command {
         VaultCommand::Init { fingerprint_key, wrapping_key } => {
             let names = KeyNames { fingerprint: key_id(fingerprint_key)?, wrapping: key_id(wrapping_key)? };
-            let keys = keys(global)?;
+            let keys = keys()?;
             Vault::init(Arc::new(Sqlite::open(&args.database).map_err(VaultError::from)?), keys, names)?;
             let path = args.database.display().to_string();
             output.result(&json!({ "vault": path }), || format!("a vault is in {path}\n"))
         }
         VaultCommand::Tokenize(command) => tokenize(command, open, output),
-        VaultCommand::Detokenize(command) => detokenize(command, open, output),
+        VaultCommand::Detokenize(command) => detokenize(command, open, journal, output),
         VaultCommand::Rotate(command) => rotate(command, open, output),
         VaultCommand::Delete { merchant, card_token } => {
             let merchant = self::merchant(merchant)?;
@@ -88,13 +109,9 @@ pub(crate) fn run(global: &Global, args: &VaultArgs, output: &Output) -> Result<
     }
 }
 
-fn keys(global: &Global) -> Result<Store, Failure> {
-    open::store(global, &open::config(global)?, Access::Use)
-}
-
 fn tokenize(
     args: &VaultTokenize,
-    open: impl FnOnce() -> Result<Vault<Store>, Failure>,
+    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
     output: &Output,
 ) -> Result<(), Failure> {
     let policy = policy(args)?;
@@ -123,18 +140,29 @@ fn tokenize(
 
 fn detokenize(
     args: &VaultDetokenize,
-    open: impl FnOnce() -> Result<Vault<Store>, Failure>,
+    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
+    journal: &Journal,
     output: &Output,
 ) -> Result<(), Failure> {
     let purpose = purpose(&args.purpose)?;
     let policy = Policy::new(merchant(&args.merchant)?, 1, TokenForm::Vault).purposes(&[purpose]);
-    let pan = open()?.detokenize(&args.caller, &policy, purpose, &args.card_token)?.pan;
+    let [merchant, what_for, caller] = [&args.merchant, &args.purpose, &args.caller].map(|name| Label::of(name));
+    let entry = |result| {
+        let entry = merchant.iter().fold(Record::new(Event::Detokenize, result), Record::subject);
+        caller.iter().fold(what_for.iter().fold(entry, Record::purpose), Record::caller)
+    };
+    let pan = open().and_then(|vault| Ok(vault.detokenize(&args.caller, &policy, purpose, &args.card_token)?.pan));
+    let pan = journal.record(entry, pan)?;
     let shown = Zeroizing::new(if args.reveal { pan.expose().to_owned() } else { pan.to_string() });
     let rows = [("card", shown.to_string())];
     output.result(&json!({ "card": *shown }), || table(&rows))
 }
 
-fn rotate(args: &Rotate, open: impl FnOnce() -> Result<Vault<Store>, Failure>, output: &Output) -> Result<(), Failure> {
+fn rotate(
+    args: &Rotate,
+    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
+    output: &Output,
+) -> Result<(), Failure> {
     let told = |moved, left| {
         // Progress that nobody can read is no reason to stop half way.
         let _ = output.note(&format!("{moved} moved, {left} left"));

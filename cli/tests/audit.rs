@@ -41,13 +41,15 @@ fn every_use_of_a_key_is_recorded_and_no_card_data() {
     assert_ne!(folder.run(&["decrypt", &unknown]).code, 0);
     folder.run(&["decrypt", &format!(";{PAN}=22122010000000000000?")]).refused(5, "ALARM");
     let recorded = events(&folder);
-    assert_eq!(recorded[..3], expected(&[("decrypt", "ok"), ("decrypt", "ok"), ("tokenize", "ok")]));
+    let token = [("derive-key", "ok"), ("decrypt", "ok"), ("authenticate", "ok"), ("tokenize", "ok")];
+    assert_eq!(recorded[..6], expected(&[&token[..2], &token].concat()));
     assert_eq!(recorded.last(), expected(&[("alarm", "clear_account_data")]).first());
     let first = &records(&folder)[0];
     for (field, value) in
         [("actor", "front-desk"), ("key", "bdk-1"), ("ksn", "FFFF987654004300025A"), ("custody", "memory")]
     {
         assert_eq!(first[field], value);
+        assert_eq!(records(&folder)[1][field], value);
     }
     let text = fs::read_to_string(log(&folder)).unwrap();
     for secret in [PAN, "0010=", BDK, "201:"] {
@@ -82,7 +84,7 @@ fn seals_are_of_a_key() {
     folder.run(&["decrypt", KEYPAD]).done();
     folder.run(&["audit", "seal", "--key", "tokens"]).done();
     let sealed = folder.run(&["audit", "verify", "--key", "tokens"]).done();
-    assert!(sealed.out.contains("sealed up to record 2"), "{}", sealed.out);
+    assert!(sealed.out.contains("sealed up to record 3"), "{}", sealed.out);
     folder.write("tokens.hex", &"2B".repeat(32));
     folder.run(&["audit", "verify", "--key", "tokens"]).refused(9, "the seal is wrong");
     folder.run(&["audit", "seal", "--key", "bdk-1"]).refused(7, "not of the kind");
@@ -100,14 +102,81 @@ fn each_step_of_a_ceremony_is_recorded() {
     folder.run(&["keys", "delete", "--id", "tokens", "--yes"]).done();
     folder.run(&["selftest"]).done();
     let steps = [
+        ("component", "ok"),
+        ("component", "ok"),
         ("import-key", "ok"),
+        ("component", "ok"),
+        ("component", "ok"),
         ("import-key", "key_already_exists"),
         ("generate-key", "ok"),
         ("inspect-key", "ok"),
+        ("derive-key", "ok"),
         ("decrypt", "ok"),
         ("delete-key", "ok"),
         ("self-test", "ok"),
     ];
     assert_eq!(events(&folder), expected(&steps));
-    assert_eq!(records(&folder)[4]["custody"], "hybrid", "the hybrid is named wherever it is used");
+    for derived in &records(&folder)[8..10] {
+        assert_eq!(derived["custody"], "hybrid", "the hybrid is named wherever it is used");
+    }
+    assert_eq!(records(&folder)[1]["subject"], "component 2 of 2");
+}
+
+#[test]
+fn the_vault_and_the_doctor_record_keys_and_outcomes() {
+    let folder = audited(Folder::memory());
+    let path = folder.dir.path().join("p2pe.toml");
+    folder.write("wrap.hex", &"22".repeat(32));
+    let text = fs::read_to_string(&path).unwrap();
+    let wrap = "[[store.key]]\nid = \"wrap\"\nkind = \"wrap\"\nfile = \"wrap.hex\"\n";
+    fs::write(&path, text.replacen("[[device]]", &format!("{wrap}[[device]]"), 1)).unwrap();
+    let vault = |args: &[&str], input: &str| {
+        folder.run_with(&[&["vault", "--database", "v.db"], args].concat(), input.as_bytes())
+    };
+    vault(&["init", "--fingerprint-key", "tokens", "--wrapping-key", "wrap"], "").done();
+    // The number of a merchant may be as long as a card's; of a caller, nobody knows what stands there.
+    let made = vault(&["tokenize", "--merchant", "123456789012345"], PAN).done();
+    let token = made.out.split(' ').next().unwrap().to_string();
+    let back = |token: &str| {
+        let args = ["detokenize", "--merchant", "123456789012345", "--caller", PAN, "--purpose", "refund", token];
+        vault(&args, "")
+    };
+    back(&token).done();
+    back("tok_00000000000000000000000000000000").refused(10, "unknown token");
+    vault(&["shred", "--merchant", "123456789012345", "--yes"], "").done();
+    folder.run(&["doctor", KEYPAD]).done();
+    let records = records(&folder);
+    let of = |event: &str| records.iter().filter(|record| record["event"] == event).collect::<Vec<_>>();
+    for event in ["authenticate", "wrap-key", "unwrap-key", "tokenize", "shred", "derive-key", "diagnose"] {
+        assert!(!of(event).is_empty(), "{event}");
+    }
+    let asked = of("detokenize");
+    assert_eq!(asked.iter().map(|record| &record["result"]).collect::<Vec<_>>(), ["ok", "unknown_token"]);
+    assert_eq!((&asked[0]["purpose"], &asked[0]["subject"]), (&"refund".into(), &"123456*****2345".into()));
+    assert_eq!(asked[0]["caller"], "476173******0010");
+    let text = fs::read_to_string(log(&folder)).unwrap();
+    assert!(!text.contains(PAN) && !text.contains(&token) && !text.contains(&"22".repeat(8)), "{text}");
+    folder.run(&["audit", "verify"]).done();
+}
+
+#[test]
+fn without_a_record_no_key_serves_unless_that_is_wanted() {
+    let folder = audited(Folder::memory());
+    let path = folder.dir.path().join("p2pe.toml");
+    let settings = fs::read_to_string(&path).unwrap() + "file_size = 4096\nsync = { milliseconds = 5, records = 10 }\n";
+    fs::write(&path, &settings).unwrap();
+    folder.run(&["decrypt", KEYPAD]).done();
+    // The next file cannot be made.
+    fs::create_dir(folder.dir.path().join("audit/audit-00000002.jsonl")).unwrap();
+    let run = || folder.run(&["decrypt", KEYPAD]);
+    let mut refused = run();
+    for _ in 0..20 {
+        if refused.code != 0 {
+            break;
+        }
+        refused = run();
+    }
+    assert_ne!(refused.code, 0, "{}", refused.out);
+    assert!(refused.err.contains(" next: check that the audit folder"), "{}", refused.err);
+    assert!(!refused.out.contains("476173"), "{}", refused.out);
 }

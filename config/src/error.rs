@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use dukpt::{KeyId, MaterialError};
+use p2pe_audit::LabelError;
 use pkcs11_backend::OpenError;
 
 use crate::{KeyFileError, TokenSettingsError};
@@ -29,6 +30,9 @@ pub enum ConfigError {
     /// A key name that cannot be, by the setting that it stands in. It is not shown.
     #[error("{0}: a key name is 1 to 64 printable ASCII characters")]
     KeyName(&'static str),
+    /// `[audit] actor` is no text for a record. It is not shown.
+    #[error("[audit] actor: {0}")]
+    Actor(#[from] LabelError),
     /// The parts of the settings of a token that do not make a whole.
     #[error(transparent)]
     Token(#[from] TokenSettingsError),

@@ -1,8 +1,9 @@
 //! The TOML file as it is written, table by table. Unknown names are refused: a misspelt setting must not be a silent
 //! default.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use p2pe_audit::Sync;
 use pkcs11_backend::PinSource;
 
 use crate::table::{Problem, Table, parse};
@@ -20,6 +21,9 @@ pub(crate) struct File {
 pub(crate) struct AuditTable {
     pub(crate) folder: PathBuf,
     pub(crate) actor: Option<String>,
+    pub(crate) sync: Option<Sync>,
+    pub(crate) file_size: Option<u64>,
+    pub(crate) required: Option<bool>,
 }
 
 pub(crate) enum StoreTable {
@@ -173,9 +177,33 @@ fn pool(table: &Table<'_, '_>) -> Result<PoolTable, Problem> {
 }
 
 fn audit(table: &Table<'_, '_>) -> Result<AuditTable, Problem> {
-    table.only(&["folder", "actor"])?;
-    Ok(AuditTable { folder: table.needed("folder")?.into(), actor: table.text("actor")? })
+    table.only(&["folder", "actor", "sync", "file_size", "required"])?;
+    Ok(AuditTable {
+        folder: table.needed("folder")?.into(),
+        actor: table.text("actor")?,
+        sync: sync(table)?,
+        file_size: table.bounded("file_size", 4096..=1 << 40)?,
+        required: table.get("required").map(|_| table.flag("required")).transpose()?,
+    })
 }
+
+/// `"each"`, `"none"` or `{ milliseconds = …, records = … }`.
+fn sync(table: &Table<'_, '_>) -> Result<Option<Sync>, Problem> {
+    let Some(value) = table.get("sync") else { return Ok(None) };
+    match value.get_ref().as_str() {
+        Some("each") => Ok(Some(Sync::EachRecord)),
+        Some("none") => Ok(Some(Sync::Never)),
+        Some(_) => Err(table.must_be("sync", SYNC)),
+        None => {
+            let every = table.inner(value, "[audit] sync").ok_or_else(|| table.must_be("sync", SYNC))?;
+            every.only(&["milliseconds", "records"])?;
+            let time = Duration::from_millis(every.number("milliseconds", 1..=60_000)?);
+            Ok(Some(Sync::Every { time, records: every.number("records", 1..=1_000_000)? }))
+        }
+    }
+}
+
+const SYNC: &str = "\"each\", \"none\" or { milliseconds = …, records = … }";
 
 /// `{ file = "…" }`, `{ env = "…" }` or `"prompt"`.
 fn pin(table: &Table<'_, '_>) -> Result<Option<PinSource>, Problem> {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use dukpt::{KeyId, Ksn, KsnPrefix, Scheme, cache::Limits};
+use p2pe_audit::{AuditError, Label, Log, Options};
 use p2pe_crypto::{Device, DeviceProfile, Devices};
 use pkcs11_backend::{PinSource, Settings};
 
@@ -48,7 +49,19 @@ pub struct AuditSettings {
     /// The folder of its files.
     pub folder: PathBuf,
     /// Which program records.
-    pub actor: String,
+    pub actor: Label,
+    /// How it is written.
+    pub options: Options,
+}
+
+impl AuditSettings {
+    /// Opens the log, before anything is done that it must tell of.
+    ///
+    /// # Errors
+    /// As of [`Log::open`].
+    pub fn open(&self) -> Result<Log, AuditError> {
+        Log::open(&self.folder, self.actor.clone(), self.options)
+    }
 }
 
 /// Where keys are.
@@ -114,10 +127,7 @@ impl Config {
             (Some(table), Some(StoreSettings::Pkcs11(token))) => Some(table.options(token)),
             _ => None,
         };
-        let audit = file.audit.map(|AuditTable { folder: name, actor }| AuditSettings {
-            folder: folder.join(name),
-            actor: actor.unwrap_or_else(|| "p2pe".into()),
-        });
+        let audit = file.audit.map(|table| audit(table, folder)).transpose()?;
         Ok(Self { audit, store, cache, pool, profiles, devices, token_key })
     }
 }
@@ -191,6 +201,20 @@ fn store(table: StoreTable, folder: &Path) -> Result<StoreSettings, ConfigError>
             Ok(StoreSettings::Pkcs11(Box::new(settings)))
         }
     }
+}
+
+fn audit(table: AuditTable, folder: &Path) -> Result<AuditSettings, ConfigError> {
+    let AuditTable { folder: name, actor, sync, file_size, required } = table;
+    let default = Options::default();
+    Ok(AuditSettings {
+        folder: folder.join(name),
+        actor: Label::new(actor.as_deref().unwrap_or("p2pe"))?,
+        options: Options {
+            sync: sync.unwrap_or(default.sync),
+            file_size: file_size.unwrap_or(default.file_size),
+            required: required.unwrap_or(default.required),
+        },
+    })
 }
 
 fn key_file(table: KeyTable, folder: &Path) -> Result<KeyFile, ConfigError> {

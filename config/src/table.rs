@@ -92,7 +92,7 @@ impl<'t, 'i> Table<'t, 'i> {
         tables.iter().map(|value| self.inner(value, shown).ok_or_else(wrong)).collect()
     }
 
-    fn inner(&self, value: &'t Spanned<DeValue<'i>>, name: &'static str) -> Option<Self> {
+    pub(crate) fn inner(&self, value: &'t Spanned<DeValue<'i>>, name: &'static str) -> Option<Self> {
         Some(Self { text: self.text, name, at: value.span().start, fields: value.get_ref().as_table()? })
     }
 

@@ -4,6 +4,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use dukpt::{KeyId, KeyStore, Ksn, cache::Limits};
+use p2pe_audit::{Options, Sync};
 use p2pe_config::{
     Access, Config, ConfigError, KeyFileError, PoolOptions, Store, StoreSettings, TokenPool, TokenSettings,
     TokenSettingsError, read_file_wiped, read_key_file,
@@ -394,5 +395,35 @@ fn profiles_that_cannot_be() {
     }
     for line in ["mac = 1", "mode = \"cbc\"", "mask = 0"] {
         assert!(matches!(parse(&format!("{PROFILE}{line}\n")), Err(ConfigError::Toml(5, _))), "{line}");
+    }
+}
+
+#[test]
+fn the_audit_log_is_as_the_settings_say() {
+    let audit = |text: &str| Config::parse(&format!("[audit]\nfolder = \"log\"\n{text}"), Path::new("/srv"));
+    let read = |text: &str| audit(text).unwrap().audit.unwrap();
+    let plain = read("");
+    assert_eq!((plain.folder.as_path(), plain.actor.as_str()), (Path::new("/srv/log"), "p2pe"));
+    assert_eq!(plain.options, Options::default());
+    assert_eq!(plain.options, Options { sync: Sync::EachRecord, file_size: 64 << 20, required: true });
+    let time = Duration::from_millis(100);
+    let every = read("sync = { milliseconds = 100, records = 50 }\nfile_size = 4096\nrequired = false\nactor = \"a\"");
+    assert_eq!(every.options, Options { sync: Sync::Every { time, records: 50 }, file_size: 4096, required: false });
+    assert_eq!(read("sync = \"none\"").options.sync, Sync::Never);
+    assert_eq!(read("sync = \"each\"").options.sync, Sync::EachRecord);
+    for wrong in [
+        "sync = \"sometimes\"",
+        "sync = 5",
+        "sync = { milliseconds = 0, records = 5 }",
+        "sync = { milliseconds = 5 }",
+        "sync = { milliseconds = 5, records = 5, kind = 1 }",
+        "file_size = 10",
+        "required = \"no\"",
+        "actor = \"4761739001010010\"",
+        "actor = \"\"",
+        "keep = 3",
+    ] {
+        let error = audit(wrong).unwrap_err().to_string();
+        assert!(error.contains("audit") && !error.contains("4761739001010010"), "{wrong}: {error}");
     }
 }

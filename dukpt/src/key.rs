@@ -339,6 +339,9 @@ pub enum KeyError {
         /// The PKCS#11 attribute and its offending value.
         attribute: &'static str,
     },
+    /// The use of the key could not be recorded in the audit log, so that nothing came of it.
+    #[error("the use of the key could not be recorded: no key serves without a record")]
+    NotRecorded,
     /// The device under the store failed: the function called and the code returned (PKCS#11 `CK_RV`).
     #[error("{function} failed with {code:#x}")]
     Device {
@@ -361,6 +364,7 @@ impl KeyError {
             Self::Unsupported(_) => "key_unsupported",
             Self::NotWrapped => "key_not_wrapped",
             Self::HybridForbidden => "key_hybrid_forbidden",
+            Self::NotRecorded => "key_not_recorded",
             Self::BadLength => "key_bad_length",
             Self::TooStrong => "suite_strength",
             Self::Ksn(error) => error.code(),

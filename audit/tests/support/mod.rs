@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// Small files, so that a few records fill several.
 pub(crate) fn options() -> Options {
-    Options { sync: Sync::Never, file_size: 1200 }
+    Options { sync: Sync::Never, file_size: 1200, ..Options::default() }
 }
 
 pub(crate) fn open(folder: &Path) -> Log {
