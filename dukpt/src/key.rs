@@ -342,6 +342,9 @@ pub enum KeyError {
     /// The use of the key could not be recorded in the audit log, so that nothing came of it.
     #[error("the use of the key could not be recorded: no key serves without a record")]
     NotRecorded,
+    /// A self-test gave a wrong answer, by its name: nothing is served until the store is opened again.
+    #[error("self-test {0} failed: nothing is served")]
+    SelfTest(&'static str),
     /// The device under the store failed: the function called and the code returned (PKCS#11 `CK_RV`).
     #[error("{function} failed with {code:#x}")]
     Device {
@@ -373,6 +376,7 @@ impl KeyError {
             Self::Expired(_) => "key_expired",
             Self::Retired(_) => "key_retired",
             Self::UnsafeAttribute { .. } => "key_unsafe_attribute",
+            Self::SelfTest(_) => "self_test",
             Self::Device { .. } => "key_device",
         }
     }

@@ -14,6 +14,7 @@ mod mac;
 mod material;
 mod memory;
 mod secret;
+pub mod self_test;
 mod software;
 pub mod tdes;
 

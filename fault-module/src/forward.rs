@@ -90,7 +90,7 @@ macro_rules! transform {
             session: CK_SESSION_HANDLE, input: *mut u8, length: CK_ULONG, output: *mut u8, room: *mut CK_ULONG,
         ) -> CK_RV {
             let call = Call { function: stringify!($function), template: &[] };
-            let mut cut = false;
+            let (mut cut, mut wrong) = (false, false);
             for (action, rule) in script::actions(call) {
                 // SAFETY: the caller's pointer to a length, as PKCS#11 demands.
                 let offered = unsafe { *room };
@@ -102,6 +102,7 @@ macro_rules! transform {
                     }
                     Action::Room => {}
                     Action::Cut => cut = true,
+                    Action::Wrong => wrong = true,
                     action => {
                         let real = || real!($function, session, input, length, output, room);
                         if let Some(code) = act(action, &rule, session, real) {
@@ -111,6 +112,10 @@ macro_rules! transform {
                 }
             }
             let code = run(|| real!($function, session, input, length, output, room));
+            if wrong && code == CKR_OK && !output.is_null() {
+                // SAFETY: CKR_OK, so the result is there, and none is empty.
+                unsafe { *output ^= 0x10 };
+            }
             if cut && code == CKR_OK {
                 // SAFETY: as above.
                 unsafe { *room -= 1 };
@@ -193,11 +198,12 @@ unsafe extern "C" fn C_DeriveKey(
     // SAFETY: the caller's template, as PKCS#11 demands.
     let attributes = unsafe { attributes((template, count)) };
     let call = Call { function: "C_DeriveKey", template: &attributes };
-    let mut stands_in = None;
+    let (mut stands_in, mut wrong) = (None, false);
     for (action, rule) in script::actions(call) {
         match action {
             Action::Dukpt => stands_in = Some(0),
             Action::DukptWrong => stands_in = Some(0x10),
+            Action::Wrong => wrong = true,
             action => {
                 let real = || real!(C_DeriveKey, session, mechanism, base, template, count, key);
                 if let Some(code) = act(action, &rule, session, real) {
@@ -209,8 +215,68 @@ unsafe extern "C" fn C_DeriveKey(
     run(|| {
         // SAFETY: the caller's mechanism and place for a handle, as PKCS#11 demands.
         let derive = |flaw| unsafe { dukpt_mechanisms::derive(session, &*mechanism, base, &attributes, key, flaw) };
-        stands_in.and_then(derive).unwrap_or_else(|| real!(C_DeriveKey, session, mechanism, base, template, count, key))
+        let real = || {
+            if wrong {
+                // SAFETY: as above.
+                unsafe { derive_otherwise(session, &*mechanism, base, (template, count), key) }
+            } else {
+                real!(C_DeriveKey, session, mechanism, base, template, count, key)
+            }
+        };
+        stands_in.and_then(derive).unwrap_or_else(real)
     })
+}
+
+/// Derives by a mechanism that takes a string, from another string.
+///
+/// # Safety
+/// All pointers are as PKCS#11 demands.
+unsafe fn derive_otherwise(
+    session: CK_SESSION_HANDLE,
+    mechanism: &CK_MECHANISM,
+    base: CK_OBJECT_HANDLE,
+    (template, count): (*mut CK_ATTRIBUTE, CK_ULONG),
+    key: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    if mechanism.ulParameterLen != size_of::<CK_KEY_DERIVATION_STRING_DATA>() as CK_ULONG {
+        return CKR_MECHANISM_PARAM_INVALID;
+    }
+    // SAFETY: of the right length, as just seen.
+    let parameter = unsafe { *mechanism.pParameter.cast::<CK_KEY_DERIVATION_STRING_DATA>() };
+    // SAFETY: the pointer has the length beside it.
+    let string = unsafe { slice::from_raw_parts(parameter.pData, usize::try_from(parameter.ulLen).unwrap_or(0)) };
+    let mut string = string.to_vec();
+    if let Some(last) = string.last_mut() {
+        *last ^= 0x10;
+    }
+    let mut parameter = CK_KEY_DERIVATION_STRING_DATA { pData: string.as_mut_ptr(), ..parameter };
+    let mut mechanism = CK_MECHANISM { pParameter: (&raw mut parameter).cast(), ..*mechanism };
+    real!(C_DeriveKey, session, &raw mut mechanism, base, template, count, key)
+}
+
+unsafe extern "C" fn C_WrapKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    wrapping: CK_OBJECT_HANDLE,
+    key: CK_OBJECT_HANDLE,
+    wrapped: *mut u8,
+    room: *mut CK_ULONG,
+) -> CK_RV {
+    let mut wrong = false;
+    let real = || real!(C_WrapKey, session, mechanism, wrapping, key, wrapped, room);
+    for (action, rule) in script::actions(Call { function: "C_WrapKey", template: &[] }) {
+        if matches!(action, Action::Wrong) {
+            wrong = true;
+        } else if let Some(code) = act(action, &rule, session, real) {
+            return code;
+        }
+    }
+    let code = run(real);
+    if wrong && code == CKR_OK && !wrapped.is_null() {
+        // SAFETY: CKR_OK, so the result is there, and none is empty.
+        unsafe { *wrapped ^= 0x10 };
+    }
+    code
 }
 
 /// The attributes of a template that have a value.
@@ -292,7 +358,7 @@ fn act(action: Action, rule: &str, session: CK_SESSION_HANDLE, real: impl Fn() -
         }),
         Action::Broken => BROKEN.store(true, Ordering::SeqCst),
         // Of functions that have none of it.
-        Action::Cut | Action::Room | Action::Dukpt | Action::DukptWrong => {}
+        Action::Cut | Action::Wrong | Action::Room | Action::Dukpt | Action::DukptWrong => {}
     }
     None
 }
@@ -338,6 +404,7 @@ fn load() -> Option<Lists> {
         C_Sign: Some(C_Sign),
         C_GenerateKey: Some(C_GenerateKey),
         C_DeriveKey: Some(C_DeriveKey),
+        C_WrapKey: Some(C_WrapKey),
         ..real
     };
     Some(Lists { real, faulty, _module: module })

@@ -2,6 +2,9 @@
 
 use std::{error::Error, fmt, io, path::PathBuf};
 
+use cryptoki_sys::CKR_GENERAL_ERROR;
+use dukpt::{KeyError, KeyId};
+
 /// Why a token cannot be opened. No variant carries a PIN.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +77,12 @@ pub enum OpenError {
         /// The one that is there now.
         found: String,
     },
+    /// A self-test gave a wrong answer, by its name: host or token computes wrongly, and is not used.
+    #[error("self-test {0} failed: nothing is served")]
+    SelfTest(&'static str),
+    /// The token is open again, and a key of it is another one than before.
+    #[error("key {0} is another one than before")]
+    OtherKey(KeyId),
     /// The module cannot be copied for a second shard.
     #[error("cannot copy {}: {source}", module.display())]
     Copy {
@@ -93,6 +102,17 @@ pub enum OpenError {
         /// Its return code (PKCS#11 `CK_RV`).
         code: u64,
     },
+}
+
+impl From<KeyError> for OpenError {
+    /// Of what is executed while a token is opened.
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::SelfTest(test) => Self::SelfTest(test),
+            KeyError::Device { function, code } => Self::Device { function, code },
+            _ => Self::Device { function: "", code: CKR_GENERAL_ERROR },
+        }
+    }
 }
 
 struct Listed<'a>(&'a [String]);

@@ -13,6 +13,13 @@ pub struct Fault {
     pub code: u64,
 }
 
+impl Fault {
+    /// A new session may help.
+    pub(crate) fn is_of_session(self) -> bool {
+        matches!(Suspicion::of(self), Some(Suspicion { remedy: Remedy::NewSession, .. }))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} failed with {:#x}", self.function, self.code)

@@ -94,7 +94,7 @@ impl Pkcs11Store {
     }
 
     /// Makes one object. A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` is asked without.
-    fn make(
+    pub(crate) fn make(
         &self,
         kind: KeyKind,
         label: &str,

@@ -16,6 +16,7 @@ mod period;
 mod pin;
 mod pool;
 mod selector;
+mod self_test;
 mod settings;
 mod store;
 mod token;

@@ -33,7 +33,7 @@ pub struct Pkcs11Store {
     found: RefCell<BTreeMap<KeyId, Arc<Stored>>>,
     undestroyed: RefCell<Vec<Object>>,
     suspicion: Cell<Option<Suspicion>>,
-    open: Arc<Open>,
+    pub(crate) open: Arc<Open>,
 }
 
 /// A key of the token, found and checked.
@@ -133,6 +133,9 @@ impl Pkcs11Store {
 
     /// The key named `id`: known already, or looked up.
     pub(crate) fn stored(&self, id: &KeyId) -> Result<Arc<Stored>, KeyError> {
+        if let Some(test) = self.open.failed.get() {
+            return Err(KeyError::SelfTest(test));
+        }
         if let Some(stored) = self.found.borrow().get(id) {
             return Ok(Arc::clone(stored));
         }
@@ -144,7 +147,9 @@ impl Pkcs11Store {
             found => Arc::new(found?),
         };
         self.found.borrow_mut().insert(id.clone(), Arc::clone(&stored));
-        self.known().insert(id.clone());
+        if self.known().insert(id.clone()) {
+            self.remember(&stored);
+        }
         Ok(stored)
     }
 
@@ -182,8 +187,10 @@ impl Pkcs11Store {
         match operation(&self.direct(), stored) {
             Err(failure) if failure.is_stale_handle() => {
                 self.forget(&stored.id);
-                let again = operation(&self.direct(), &*self.stored(&stored.id)?);
+                let stored = self.stored(&stored.id)?;
+                let again = operation(&self.direct(), &stored);
                 if again.is_ok() {
+                    self.remember(&stored);
                     // The key was another one by now, and that is all.
                     self.suspicion.take();
                 }
@@ -240,6 +247,20 @@ impl Pkcs11Store {
         self.open.derives_tdes && kind == KeyKind::TdesBase
     }
 
+    /// Nothing is served any more, by any store of this token.
+    pub(crate) fn fail(&self, test: &'static str) {
+        // Whichever failed first.
+        let _ = self.open.failed.set(test);
+    }
+
+    /// Calls whose failures are of no consequence, but for those that only a token opened again is free of.
+    pub(crate) fn quietly<T>(&self, run: impl FnOnce(&Direct<'_>) -> T) -> T {
+        let suspicion = Cell::default();
+        let done = run(&self.open.module.calls.on(&self.session, &suspicion));
+        fault::note(&self.suspicion, suspicion.get().filter(|why: &Suspicion| why.remedy == Remedy::Reopen));
+        done
+    }
+
     /// The settings forbid that an initial key leaves the token.
     pub(crate) fn forbids_hybrid(&self) -> bool {
         self.open.forbid_hybrid
@@ -273,6 +294,11 @@ impl Pkcs11Store {
         }
     }
 
+    /// Whether every derived key that went is destroyed.
+    pub(crate) fn left_nothing(&self) -> bool {
+        self.undestroyed.borrow().is_empty()
+    }
+
     /// Tries to destroy what could not be destroyed before.
     ///
     /// # Errors
@@ -302,7 +328,7 @@ impl KeyStore for Pkcs11Store {
     /// # Errors
     /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`]; [`KeyError::UnsafeAttribute`] for a key that is not kept
     /// safely; [`KeyError::NotPermitted`] for a key of no known kind; [`KeyError::Pending`], [`KeyError::Expired`] and
-    /// [`KeyError::Retired`]; [`KeyError::Device`].
+    /// [`KeyError::Retired`]; [`KeyError::SelfTest`]; [`KeyError::Device`].
     fn key(&self, id: &KeyId) -> Result<Pkcs11Key<'_>, KeyError> {
         let stored = self.stored(id)?;
         stored.state().must_be_active(id)?;

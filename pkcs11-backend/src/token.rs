@@ -6,7 +6,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -17,14 +17,16 @@ use cryptoki_sys::{
     CKR_PIN_LOCKED, CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID, CKR_USER_ALREADY_LOGGED_IN,
     CKR_USER_PIN_NOT_INITIALIZED,
 };
-use dukpt::KeyId;
+use dukpt::{KeyError, KeyId};
 
 use crate::{
     OpenError, Pkcs11Store, Settings, TokenSelector,
     direct::Session,
     dukpt_mechanisms,
     failure::{Failure, device},
+    fault::Fault,
     module::{ModuleUse, alone},
+    self_test::Witness,
 };
 
 /// An open token with its user logged in. Share it between threads; each opens a [`Pkcs11Store`] of its own.
@@ -46,6 +48,10 @@ pub(crate) struct Open {
     pub(crate) known: Mutex<BTreeSet<KeyId>>,
     /// Keys derived so far.
     pub(crate) derived: AtomicU64,
+    /// The self-test that gave a wrong answer.
+    pub(crate) failed: OnceLock<&'static str>,
+    /// Who remembers the check values of keys, so that they can be compared when the token is opened again.
+    pub(crate) witness: Option<Arc<Witness>>,
     /// A session could not be closed: what was derived in it stays until the module is finalised.
     left_open: AtomicBool,
     slot: Slot,
@@ -124,9 +130,38 @@ impl Token {
     /// A second token of the same module may be opened in the same process; if the user of this token is logged in
     /// already, the PIN may not be checked again.
     ///
+    /// Before it is there, known answers are executed on the host and in the token: [`Pkcs11Store::self_test`].
+    ///
     /// # Errors
     /// [`OpenError`]. Do not try again after [`OpenError::WrongPin`]: tokens lock.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_before(settings, None)
+    }
+
+    /// The same, and the keys that the witness has seen must be the same ones.
+    pub(crate) fn open_before(settings: &Settings, witness: Option<&Arc<Witness>>) -> Result<Self, OpenError> {
+        let token = Self::log_in(settings, witness)?;
+        let mut store = token.store()?;
+        if let Err(error) = store.self_test() {
+            // Once more in a new session, if only the session is to blame.
+            match error {
+                KeyError::Device { function, code } if Fault { function, code }.is_of_session() => {}
+                error => return Err(error.into()),
+            }
+            store = token.store()?;
+            store.self_test()?;
+        }
+        if let Some(witness) = witness {
+            witness.compare(&store)?;
+        }
+        let clean = store.left_nothing();
+        drop(store);
+        // A session that stays open, with nothing in it, is no reason to initialise again.
+        token.0.left_open.fetch_and(!clean, Ordering::Relaxed);
+        Ok(token)
+    }
+
+    fn log_in(settings: &Settings, witness: Option<&Arc<Witness>>) -> Result<Self, OpenError> {
         let module = ModuleUse::open(&settings.module, settings.init.as_deref())?;
         let (slot, info) = find(&module, settings)?;
         let anchor = module.calls.open(slot.id(), false)?;
@@ -138,6 +173,8 @@ impl Token {
             derives_tdes: false,
             known: Mutex::default(),
             derived: AtomicU64::new(0),
+            failed: OnceLock::new(),
+            witness: witness.map(Arc::clone),
             left_open: AtomicBool::new(false),
             slot,
             info,

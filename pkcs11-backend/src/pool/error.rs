@@ -16,6 +16,10 @@ pub enum PoolError {
     /// The token refused the PIN, and it is not tried again: somebody must see to it and open a new pool.
     #[error("the token refused the PIN: the pool has stopped")]
     Stopped,
+    /// A self-test failed when the token was opened again: nothing is served any more, by no shard. Somebody must see to
+    /// it and open a new pool.
+    #[error("a self-test failed: the pool has stopped")]
+    SelfTest,
     /// The job panicked. The pool goes on.
     #[error("the job panicked")]
     Panicked,
@@ -36,6 +40,7 @@ impl PoolError {
             Self::DeadlineExceeded => "pool_deadline",
             Self::Unavailable => "pool_unavailable",
             Self::Stopped => "pool_stopped",
+            Self::SelfTest => "pool_self_test",
             Self::Panicked => "pool_panicked",
             Self::Closed => "pool_closed",
             Self::Forked => "pool_forked",

@@ -48,6 +48,6 @@ pub enum HealthState {
     Recovering,
     /// Several attempts failed; requests are refused until one succeeds.
     Down,
-    /// The PIN was refused: nothing is tried any more.
+    /// The PIN was refused, or a self-test failed: nothing is tried any more.
     Stopped,
 }

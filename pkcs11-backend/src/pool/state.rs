@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Fault, OpenError, Settings, Token, TokenInfo,
     fault::{Remedy, Suspicion},
+    self_test::Witness,
 };
 
 /// How long a pool that is dropped waits for its workers.
@@ -29,6 +30,8 @@ pub(super) struct Shared<W: Workshop> {
     tokens: Vec<Settings>,
     /// Held while a token is opened. If the PIN was refused to one shard, no other tries it.
     pin_refused: Mutex<bool>,
+    /// What the keys were in earlier epochs, and in other shards.
+    witness: Arc<Witness>,
     state: Mutex<State<W>>,
     /// A request came.
     work: Condvar,
@@ -45,6 +48,8 @@ struct State<W: Workshop> {
     idle: usize,
     alive: usize,
     closed: bool,
+    /// A self-test failed: the pool serves nothing any more.
+    failed: bool,
     /// The token that was opened first.
     token: Option<TokenInfo>,
 }
@@ -61,9 +66,11 @@ impl<W: Workshop> Shared<W> {
     pub(super) fn new(settings: PoolSettings, tokens: Vec<Settings>, workshop: W) -> Self {
         let shards = tokens.iter().map(|_| Shard::new()).collect();
         let queue = VecDeque::new();
-        let state = State { queue, shards, jobs: Vec::new(), idle: 0, alive: 0, closed: false, token: None };
-        let (work, change) = (Condvar::new(), Condvar::new());
-        Self { workshop, settings, tokens, pin_refused: Mutex::new(false), state: Mutex::new(state), work, change }
+        let state =
+            State { queue, shards, jobs: Vec::new(), idle: 0, alive: 0, closed: false, failed: false, token: None };
+        let (work, change, witness) = (Condvar::new(), Condvar::new(), Arc::default());
+        let (pin_refused, state) = (Mutex::new(false), Mutex::new(state));
+        Self { workshop, settings, tokens, pin_refused, witness, state, work, change }
     }
 
     /// Takes a request in.
@@ -145,10 +152,12 @@ impl<W: Workshop> Shared<W> {
                 Ok(())
             }
             Err(error) => {
+                let wrong = matches!(error, OpenError::SelfTest(_));
+                state.failed |= wrong;
                 let (at, settings) = (&mut state.shards[shard], &self.settings);
                 at.fault(error.to_string());
                 let wait = settings.wait(at.failure(), random());
-                at.phase = if refused { Phase::Stopped } else { Phase::Closed(Instant::now() + wait) };
+                at.phase = if refused || wrong { Phase::Stopped } else { Phase::Closed(Instant::now() + wait) };
                 Err(error)
             }
         };
@@ -161,7 +170,7 @@ impl<W: Workshop> Shared<W> {
         if *refused {
             return Err(OpenError::WrongPin);
         }
-        let opened = Token::open(&self.tokens[shard]);
+        let opened = Token::open_before(&self.tokens[shard], Some(&self.witness));
         *refused = matches!(opened, Err(OpenError::WrongPin | OpenError::PinLocked | OpenError::PinToChange));
         let token = opened?;
         match self.lock().token.as_ref().filter(|first| !first.is_same_token(token.info())) {
@@ -267,7 +276,10 @@ impl<W: Workshop> Shared<W> {
         let (state, now) = (self.lock(), Instant::now());
         let shards: Vec<_> = state.shards.iter().map(|shard| shard.health(self.settings.patience)).collect();
         Health {
-            state: shards.iter().map(|shard| shard.state).min().unwrap_or(HealthState::Down),
+            state: match state.failed {
+                true => HealthState::Stopped,
+                false => shards.iter().map(|shard| shard.state).min().unwrap_or(HealthState::Down),
+            },
             queued: state.queue.len(),
             overdue: state.jobs.iter().flatten().filter(|expires| **expires <= now).count(),
             shards,
@@ -294,6 +306,8 @@ impl<W: Workshop> State<W> {
     fn hopeless(&self, patience: u32) -> Option<PoolError> {
         if self.closed {
             Some(PoolError::Closed)
+        } else if self.failed {
+            Some(PoolError::SelfTest)
         } else if self.shards.iter().all(Shard::is_stopped) {
             Some(PoolError::Stopped)
         } else {

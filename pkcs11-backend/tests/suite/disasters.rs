@@ -19,7 +19,7 @@ use pkcs11_backend::{HealthState, Pool, PoolError, PoolSettings};
 use throwaway_token::{Error, ThrowawayToken, isolated};
 
 /// Says to a second process of a test what it is to do.
-const ROLE: &str = "DISASTER";
+pub(crate) const ROLE: &str = "DISASTER";
 
 fn pool(token: &ThrowawayToken) -> Pool {
     let mut settings = PoolSettings::new(settings(token));
@@ -28,7 +28,7 @@ fn pool(token: &ThrowawayToken) -> Pool {
 }
 
 /// Runs this test once more in a process beside this one, on the same token.
-fn beside(test: &str, role: &str) -> Child {
+pub(crate) fn beside(test: &str, role: &str) -> Child {
     let mut program = Command::new(env::current_exe().unwrap());
     program.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(ROLE, role);
     program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()

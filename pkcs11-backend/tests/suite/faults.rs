@@ -192,7 +192,7 @@ fn logins() -> Result<(), Error> {
             );
         }
         // Somebody logged in before.
-        plan(throwaway, "C_Login 100");
+        plan(throwaway, "C_Login lost:100");
         assert!(Token::open(settings).is_ok());
     })
 }

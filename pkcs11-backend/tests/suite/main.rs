@@ -13,6 +13,7 @@ mod opening;
 mod pool;
 mod protection;
 mod residue;
+mod self_test;
 mod soak;
 mod spy;
 mod uri;

@@ -297,6 +297,7 @@ fn calls_that_hang() -> Result<(), Error> {
 #[test]
 fn a_hanging_call_is_waited_for_before_the_module_is_finalised() -> Result<(), Error> {
     pooled("pool::a_hanging_call_is_waited_for_before_the_module_is_finalised", |token, pool| {
+        right(pool, 0..4);
         plan(token, "C_DeriveKey hang at=1\nC_SignInit 30 at=1");
         thread::scope(|scope| {
             let hanging = scope.spawn(|| ask(pool, 0));
