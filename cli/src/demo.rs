@@ -142,6 +142,7 @@ fn token_key(store: &mut Store, output: &Output) -> Result<(), Failure> {
             memory.import(&id, &key, Lifetime::Session)?;
             "fixed, for this demo"
         }
+        Store::Failed(test) => return Err(dukpt::KeyError::SelfTest(test).into()),
     };
     output.note(&format!("  {TOKEN_KEY:<16} {:<10} {origin}", "hmac"))
 }

@@ -9,7 +9,7 @@ use dukpt::{
     CheckMethod, CheckValue, Custody, Key, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MacAlgorithm,
     MemoryKey, MemoryStore, Scheme, Tag, aes,
     cache::{Cached, Limits},
-    tdes,
+    self_test, tdes,
 };
 use pkcs11_backend::{Pkcs11Key, Pkcs11Store, Token, TokenInfo};
 
@@ -22,6 +22,8 @@ pub enum Store {
     Memory(MemoryStore),
     /// Keys in a PKCS#11 token, and which token it is.
     Pkcs11(Box<Pkcs11Store>, Box<TokenInfo>),
+    /// None any more: this self-test gave a wrong answer. Open the store again.
+    Failed(&'static str),
 }
 
 /// What a token's session may do.
@@ -39,14 +41,15 @@ pub enum Access {
 pub struct TokenError;
 
 impl Store {
-    /// Opens a store.
+    /// Opens a store, after known answers of the host's ciphers and of the token.
     ///
     /// # Errors
-    /// [`ConfigError::Open`] for a token; [`ConfigError::KeyFile`] and [`ConfigError::Material`] for the key files of a
+    /// [`ConfigError::Open`] for a token; [`ConfigError::Key`] with [`KeyError::SelfTest`]; [`ConfigError::KeyFile`] and [`ConfigError::Material`] for the key files of a
     /// memory store.
     pub fn open(settings: &StoreSettings, access: Access) -> Result<Self, ConfigError> {
         match settings {
             StoreSettings::Memory(files) => {
+                self_test::host()?;
                 let mut store = MemoryStore::new();
                 for file in files {
                     store.import(&file.id, &read_key(file)?, Lifetime::Session)?;
@@ -64,6 +67,23 @@ impl Store {
         }
     }
 
+    /// Executes the known answers again, as once a day.
+    ///
+    /// # Errors
+    /// [`KeyError::SelfTest`] for a wrong answer: then the keys are gone from memory, the session is closed, and every later
+    /// request is told the same, until the store is opened again. [`KeyError::Device`] for a fault of the token.
+    pub fn self_test(&mut self) -> Result<(), KeyError> {
+        let tested = match self {
+            Self::Memory(_) => self_test::host(),
+            Self::Pkcs11(store, _) => store.self_test(),
+            Self::Failed(test) => Err(KeyError::SelfTest(test)),
+        };
+        if let Err(KeyError::SelfTest(test)) = tested {
+            *self = Self::Failed(test);
+        }
+        tested
+    }
+
     /// The store with what it remembers of devices; without limits, that is nothing.
     #[must_use]
     pub fn cached(&self, limits: Option<Limits>) -> Cached<'_, Self> {
@@ -76,7 +96,7 @@ impl Store {
     /// [`TokenError`] for the memory store.
     pub fn token(&mut self) -> Result<&mut Pkcs11Store, TokenError> {
         match self {
-            Self::Memory(_) => Err(TokenError),
+            Self::Memory(_) | Self::Failed(_) => Err(TokenError),
             Self::Pkcs11(store, _) => Ok(store),
         }
     }
@@ -86,6 +106,7 @@ impl Store {
     pub fn describe(&self) -> BTreeMap<String, String> {
         let fields: Vec<(&str, String)> = match self {
             Self::Memory(_) => vec![("kind", "memory".into())],
+            Self::Failed(test) => vec![("kind", "failed".into()), ("self_test", (*test).into())],
             Self::Pkcs11(_, info) => vec![
                 ("kind", "pkcs11".into()),
                 ("module", info.module.display().to_string()),
@@ -123,12 +144,12 @@ pub enum StoreKey<'s> {
     Pkcs11(Pkcs11Key<'s>),
 }
 
-/// Passes a call on to whichever store or key it is.
+/// Passes a call on to whichever key it is.
 macro_rules! either {
-    ($type:tt, $self:expr, $inner:ident => $call:expr) => {
+    ($self:expr, $inner:ident => $call:expr) => {
         match $self {
-            $type::Memory($inner, ..) => $call,
-            $type::Pkcs11($inner, ..) => $call,
+            StoreKey::Memory($inner) => $call,
+            StoreKey::Pkcs11($inner) => $call,
         }
     };
 }
@@ -140,21 +161,34 @@ impl KeyStore for Store {
         match self {
             Self::Memory(store) => store.key(id).map(StoreKey::Memory),
             Self::Pkcs11(store, _) => store.key(id).map(StoreKey::Pkcs11),
+            Self::Failed(test) => Err(KeyError::SelfTest(test)),
         }
     }
 
     fn custody(&self, scheme: Scheme) -> Custody {
-        either!(Self, self, store => store.custody(scheme))
+        match self {
+            Self::Pkcs11(store, _) => store.custody(scheme),
+            // Where nothing is served, nothing is kept in a token.
+            Self::Memory(_) | Self::Failed(_) => Custody::Memory,
+        }
     }
 }
 
 impl KeyImport for Store {
     fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError> {
-        either!(Self, self, store => store.import(id, material, lifetime))
+        match self {
+            Self::Memory(store) => store.import(id, material, lifetime),
+            Self::Pkcs11(store, _) => store.import(id, material, lifetime),
+            Self::Failed(test) => Err(KeyError::SelfTest(test)),
+        }
     }
 
     fn check_value(&self, id: &KeyId) -> Result<CheckValue, KeyError> {
-        either!(Self, self, store => store.check_value(id))
+        match self {
+            Self::Memory(store) => store.check_value(id),
+            Self::Pkcs11(store, _) => store.check_value(id),
+            Self::Failed(test) => Err(KeyError::SelfTest(test)),
+        }
     }
 }
 
@@ -197,23 +231,23 @@ impl Key for StoreKey<'_> {
     }
 
     fn tdes_initial_key(&self, ksn: &tdes::Ksn) -> Result<tdes::InitialKey, KeyError> {
-        either!(Self, self, key => key.tdes_initial_key(ksn))
+        either!(self, key => key.tdes_initial_key(ksn))
     }
 
     fn tdes_initial_keys(&self, ksns: &[tdes::Ksn]) -> Result<Vec<tdes::InitialKey>, KeyError> {
-        either!(Self, self, key => key.tdes_initial_keys(ksns))
+        either!(self, key => key.tdes_initial_keys(ksns))
     }
 
     fn tdes_taken_for(&self, taken: tdes::TrialBase, ksn: &tdes::Ksn) -> Result<tdes::TrialKeys, KeyError> {
-        either!(Self, self, key => key.tdes_taken_for(taken, ksn))
+        either!(self, key => key.tdes_taken_for(taken, ksn))
     }
 
     fn tdes_data_keys(&self, ksns: &[tdes::Ksn], variant: tdes::Variant) -> Result<tdes::DataKeys, KeyError> {
-        either!(Self, self, key => key.tdes_data_keys(ksns, variant))
+        either!(self, key => key.tdes_data_keys(ksns, variant))
     }
 
     fn derives_tdes_inside(&self, variant: tdes::Variant, cipher: tdes::Cipher) -> bool {
-        either!(Self, self, key => key.derives_tdes_inside(variant, cipher))
+        either!(self, key => key.derives_tdes_inside(variant, cipher))
     }
 
     fn tdes_key_inside(&self, ksn: &tdes::Ksn, variant: tdes::Variant) -> Result<Self, KeyError> {
@@ -224,42 +258,42 @@ impl Key for StoreKey<'_> {
     }
 
     fn decrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        either!(Self, self, key => key.decrypt_cbc(iv, data))
+        either!(self, key => key.decrypt_cbc(iv, data))
     }
 
     fn encrypt_cbc(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), KeyError> {
-        either!(Self, self, key => key.encrypt_cbc(iv, data))
+        either!(self, key => key.encrypt_cbc(iv, data))
     }
 
     fn encrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
-        either!(Self, self, key => key.encrypt_block(block))
+        either!(self, key => key.encrypt_block(block))
     }
 
     fn decrypt_block(&self, block: &mut [u8]) -> Result<(), KeyError> {
-        either!(Self, self, key => key.decrypt_block(block))
+        either!(self, key => key.decrypt_block(block))
     }
 
     fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) -> Result<(), KeyError> {
-        either!(Self, self, key => key.encrypt_blocks(blocks))
+        either!(self, key => key.encrypt_blocks(blocks))
     }
 
     fn wrap(&self, secret: &[u8; 32]) -> Result<[u8; 40], KeyError> {
-        either!(Self, self, key => key.wrap(secret))
+        either!(self, key => key.wrap(secret))
     }
 
     fn unwrap(&self, wrapped: &[u8; 40], secret: &mut [u8; 32]) -> Result<(), KeyError> {
-        either!(Self, self, key => Key::unwrap(key, wrapped, secret))
+        either!(self, key => Key::unwrap(key, wrapped, secret))
     }
 
     fn mac(&self, algorithm: MacAlgorithm, data: &[u8]) -> Result<Tag, KeyError> {
-        either!(Self, self, key => key.mac(algorithm, data))
+        either!(self, key => key.mac(algorithm, data))
     }
 
     fn hmac_sha256(&self, data: &[u8]) -> Result<[u8; 32], KeyError> {
-        either!(Self, self, key => key.hmac_sha256(data))
+        either!(self, key => key.hmac_sha256(data))
     }
 
     fn check_value(&self, method: CheckMethod) -> Result<CheckValue, KeyError> {
-        either!(Self, self, key => key.check_value(method))
+        either!(self, key => key.check_value(method))
     }
 }

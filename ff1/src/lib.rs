@@ -6,11 +6,14 @@ extern crate alloc;
 
 mod lane;
 mod modulus;
+mod self_test;
 
 use alloc::vec::Vec;
 
 use dukpt::{Key, KeyError};
 use zeroize::Zeroizing;
+
+pub use self_test::passes_self_test;
 
 use crate::lane::{Direction, Lane, ROUNDS};
 
@@ -79,6 +82,7 @@ impl<K: Key> Ff1<K> {
     }
 
     fn batch(&self, messages: &mut [Message<'_>], direction: Direction) -> Result<(), Ff1Error> {
+        self_test::before_first_use()?;
         check_all(messages)?;
         messages.chunks_mut(BATCH).try_for_each(|group| self.group(group, direction))
     }

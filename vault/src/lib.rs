@@ -10,6 +10,7 @@ mod open;
 mod records;
 mod rotation;
 mod seal;
+mod self_test;
 mod sqlite;
 mod store;
 mod upkeep;
@@ -22,6 +23,7 @@ pub use records::{
     Released, Request, Row, RowId, Stats, StoreError, StoredKey, Succession,
 };
 pub use rotation::{PolicyRotation, Refused, Rotation};
+pub use self_test::passes_self_test;
 pub use sqlite::Sqlite;
 pub use store::VaultStore;
 pub use upkeep::{Problem, Verification};

@@ -13,7 +13,9 @@ use p2pe_crypto::TokenError;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{FingerprintKey, Header, KeyNames, RateLimit, Vault, VaultError, VaultStore, fingerprint::check};
+use crate::{
+    FingerprintKey, Header, KeyNames, RateLimit, Vault, VaultError, VaultStore, fingerprint::check, passes_self_test,
+};
 
 impl<K: KeyStore> Vault<K> {
     /// Makes a vault in an empty database, with keys of kinds `hmac` and `wrap`.
@@ -39,6 +41,9 @@ impl<K: KeyStore> Vault<K> {
     /// [`VaultError::NotInitialised`]; [`VaultError::WrongKey`] if a key is not the one that the vault was made with;
     /// [`VaultError::Key`], [`VaultError::Store`].
     pub fn open(rows: Arc<dyn VaultStore>, keys: K) -> Result<Self, VaultError> {
+        if !passes_self_test(false) {
+            return Err(KeyError::SelfTest("aes-gcm").into());
+        }
         let header = rows.header()?.ok_or(VaultError::NotInitialised)?;
         for FingerprintKey { key, check: right, .. } in &header.fingerprint_keys {
             if !bool::from(check(&keys, key)?.ct_eq(right)) {
