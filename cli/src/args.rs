@@ -77,6 +77,12 @@ pub(crate) struct Global {
     /// Environment variable with the token's PIN
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) pin_env: Option<String>,
+    /// Use the settings only if they are sealed under this key, as p2pe config seal printed it [default: $P2PE_SEALED]
+    #[arg(long, global = true, value_name = "NAME:FINGERPRINT")]
+    pub(crate) sealed: Option<String>,
+    /// Refuse to work if memory cannot be locked, and might go to swap
+    #[arg(long, global = true)]
+    pub(crate) locked_memory: bool,
     /// Print JSON, of failures too; these also say on standard error what to do next
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -111,11 +117,31 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Audit(Audit),
     /// One executed known answer for each mechanism in use
-    Selftest,
+    Selftest(Selftest),
+    /// Seal the settings under a key of the store, so that a change of them is noticed
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Send what payment devices send, without the devices: keypads, swipe and chip readers, with test cards
     Simulate(Simulate),
     /// Show the whole way from device payload to token; makes its own throwaway SoftHSM token
     Demo,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Selftest {
+    /// Give this one test a flawed input and see it fail; `all` for one after the other
+    #[arg(long = "break", value_name = "NAME")]
+    pub(crate) break_test: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write FILE.seal beside the settings file, and print what --sealed must demand
+    Seal {
+        /// HMAC key
+        #[arg(long, value_name = "NAME")]
+        key: String,
+    },
 }
 
 #[derive(Subcommand)]

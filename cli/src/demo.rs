@@ -29,7 +29,7 @@ const TOKEN_KEY: &str = "tokens";
 const MERCHANT: &str = "demo-shop";
 
 pub(crate) fn run(global: &Global, output: &Output) -> Result<ExitCode, Failure> {
-    let Global { config, store: _, module, token, pin_file, pin_env, json: _ } = global;
+    let Global { config, module, token, pin_file, pin_env, .. } = global;
     let named = config.is_some() || module.is_some() || token.is_some() || pin_file.is_some() || pin_env.is_some();
     if named {
         return Err(Failure::usage(

@@ -1,9 +1,11 @@
 //! What went wrong, the exit code it has, and what to do next.
 
 use dukpt::KeyError;
-use p2pe_config::ConfigError;
+use p2pe_config::{ConfigError, SealError};
 use p2pe_crypto::{Error, PayloadError, Refusal};
 use pkcs11_backend::OpenError;
+
+const OUT_OF_SERVICE: &str = "this host or token computes wrongly: take it out of service; p2pe selftest tells more";
 
 /// A command that did not succeed.
 pub(crate) struct Failure {
@@ -39,6 +41,13 @@ impl From<ConfigError> for Failure {
         match error {
             ConfigError::Open(error) => error.into(),
             ConfigError::Key(error) => error.into(),
+            ConfigError::Seal(SealError::Key(error)) => error.into(),
+            ConfigError::Seal(error) => Self::new(
+                3,
+                "config_seal",
+                error,
+                "find out who changed the settings; then look them through, and p2pe config seal them again",
+            ),
             error => Self::config(error, "correct the settings; p2pe --help shows an example and the profiles"),
         }
     }
@@ -57,6 +66,7 @@ impl From<OpenError> for Failure {
             OpenError::Device { function: "C_Initialize", .. } => {
                 "the module does not start; SoftHSM needs $SOFTHSM2_CONF to name a readable file and folder of tokens"
             }
+            OpenError::SelfTest(_) => return Self::new(9, "self_test", error, OUT_OF_SERVICE),
             OpenError::WrongPin => "check the PIN before trying again: tokens lock after a few wrong ones",
             OpenError::PinLocked => "the security officer must reset the PIN",
             OpenError::PinVariable(_) | OpenError::PinFile { .. } | OpenError::PinEmpty | OpenError::PinPrompt(_) => {
@@ -71,6 +81,7 @@ impl From<OpenError> for Failure {
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let hint = match &error {
+            KeyError::SelfTest(_) => return Self::new(9, error.code(), &error, OUT_OF_SERVICE),
             KeyError::NotFound(_) => "import it with p2pe keys import, or correct base_key or key in the settings",
             KeyError::Ambiguous(_) => "delete all but one with the HSM's own tool",
             KeyError::AlreadyExists(_) => "choose another name, or delete the old key first",

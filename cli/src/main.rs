@@ -4,6 +4,7 @@
 mod args;
 mod audit;
 mod card;
+mod config;
 mod conformance;
 mod demo;
 mod doctor;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let output = Output::new(args.global.json);
+    if let Err(failure) = open::memory(&args.global) {
+        return output.failure(&failure);
+    }
     let done = match &args.command {
         Command::Decrypt(command) => card::decrypt(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Tokenize(command) => card::tokenize(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
         Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Audit(command) => audit::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
-        Command::Selftest => selftest::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
+        Command::Selftest(command) => selftest::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Config(command) => config::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Simulate(command) => simulate::run(command, &output).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run(&args.global, &output),
     };

@@ -1,8 +1,8 @@
 //! From the command line and the settings file to an open store.
 
-use std::{env, path::Path};
+use std::{env, path::Path, sync::OnceLock};
 
-use p2pe_config::{Access, Config, Store, StoreSettings, TokenSettings, TokenSettingsError};
+use p2pe_config::{Access, Config, ConfigError, SealKey, Store, StoreSettings, TokenSettings, TokenSettingsError};
 
 use crate::{
     args::{Global, StoreKind},
@@ -11,9 +11,50 @@ use crate::{
 
 const DEFAULT_CONFIG: &str = "p2pe.toml";
 const CONFIG_VARIABLE: &str = "P2PE_CONFIG";
+const SEALED_VARIABLE: &str = "P2PE_SEALED";
 
-/// The settings file, or empty settings if none is named and none is there.
+static LOCKED: OnceLock<Result<(), String>> = OnceLock::new();
+
+/// Keeps this process's memory to itself, before there is a key in it.
+pub(crate) fn memory(global: &Global) -> Result<(), Failure> {
+    let no_core_dumps = |error| {
+        let message = format!("core dumps cannot be switched off: {error}");
+        Failure::new(1, "core_dumps", message, "run it where a process may set its own limits")
+    };
+    host_memory::no_core_dumps().map_err(no_core_dumps)?;
+    let locked = host_memory::lock().map_err(|error| error.to_string());
+    match LOCKED.get_or_init(|| locked) {
+        Err(why) if global.locked_memory => Err(Failure::new(
+            1,
+            "memory_not_locked",
+            why,
+            "lift the limit (ulimit -l unlimited), or leave --locked-memory out",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether [`memory`] could lock it; if not, why.
+pub(crate) fn locked_memory() -> Result<(), String> {
+    LOCKED.get().cloned().unwrap_or(Ok(()))
+}
+
+/// The settings file, or empty settings if none is named and none is there. If they must be sealed, nothing of them is
+/// used but the store, until the seal is found right.
 pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
+    let config = unsealed_config(global)?;
+    let of_environment = env::var(SEALED_VARIABLE).ok().filter(|text| !text.is_empty());
+    if let Some(demand) = global.sealed.clone().or(of_environment) {
+        let key: SealKey = demand.parse().map_err(ConfigError::Seal)?;
+        // Closed again before the work begins, with whatever access that needs.
+        let store = store(global, &config, Access::Use)?;
+        config.verify_seal(&store, &key).map_err(ConfigError::Seal)?;
+    }
+    Ok(config)
+}
+
+/// The settings, whoever changed them.
+pub(crate) fn unsealed_config(global: &Global) -> Result<Config, Failure> {
     // Set but empty is not set, as with other programs.
     let of_environment = env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
     match global.config.as_deref().or(of_environment.as_deref().map(Path::new)) {

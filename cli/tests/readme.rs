@@ -23,6 +23,7 @@ fn run(script: &str, folder: &Path) -> Output {
         .current_dir(folder)
         .env("PATH", path.unwrap())
         .env_remove("P2PE_CONFIG")
+        .env_remove("P2PE_SEALED")
         .output()
         .unwrap()
 }

@@ -1,4 +1,4 @@
-//! `p2pe conformance`, `selftest` and `demo`: reports, exit codes, and a suite that can fail.
+//! `p2pe conformance` and `demo`: reports, exit codes, and a suite that can fail.
 
 mod support;
 
@@ -94,16 +94,6 @@ fn a_key_that_is_already_in_the_token_must_agree() {
     folder.run(&["keys", "delete", "--id", "own-key", "--yes"]).done();
     folder.run(&["conformance", "--vectors", "own.json", "--token-objects"]).done();
     assert!(folder.run(&["keys", "list"]).done().out.contains("own-key"));
-}
-
-#[test]
-fn selftest_names_what_it_ran() {
-    for folder in [Folder::token(), Folder::memory()] {
-        let out = folder.run(&["selftest"]).done().out;
-        assert_eq!(out.lines().filter(|line| line.starts_with("passed")).count(), 12, "{out}");
-        assert_eq!(out.contains("CKM_"), folder.token.is_some(), "{out}");
-        assert_eq!(folder.run(&["selftest", "--json"]).done().json()["summary"]["failed"], 0);
-    }
 }
 
 #[test]

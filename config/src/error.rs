@@ -6,7 +6,7 @@ use dukpt::{KeyId, MaterialError};
 use p2pe_audit::LabelError;
 use pkcs11_backend::OpenError;
 
-use crate::{KeyFileError, TokenSettingsError};
+use crate::{KeyFileError, SealError, TokenSettingsError};
 
 /// Why there is no configuration, or no store behind it. No error repeats what may be a PIN or a key.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,12 @@ pub enum ConfigError {
     /// A key file whose bytes are no key of its kind.
     #[error("{}: {}", .0.display(), .1)]
     Material(PathBuf, MaterialError),
+    /// The seal over the settings is missing or wrong.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The file cannot be written.
+    #[error("cannot write {}: {}", .0.display(), .1)]
+    Write(PathBuf, io::Error),
     /// The memory store got the same key twice.
     #[error(transparent)]
     Key(#[from] dukpt::KeyError),

@@ -18,6 +18,7 @@ use crate::{
     pool::PoolOptions,
     profiles::{self, profile},
     read_file_wiped,
+    seal::Source,
     table::Problem,
 };
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub token_key: Option<KeyId>,
     /// Where key use is recorded, if the file says so.
     pub audit: Option<AuditSettings>,
+    /// The file, if it was one.
+    pub(crate) source: Option<Source>,
 }
 
 /// An audit log.
@@ -95,7 +98,8 @@ impl Config {
         let text = str::from_utf8(&bytes)
             .map_err(|_| unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))?;
         let config = Self::parse(text, path.parent().unwrap_or(Path::new(".")));
-        config.map_err(|error| ConfigError::InFile(path.into(), Box::new(error)))
+        let config = config.map_err(|error| ConfigError::InFile(path.into(), Box::new(error)))?;
+        Ok(Self { source: Some(Source::new(path, &bytes)), ..config })
     }
 
     /// Reads the text of a file that lies in `folder`.
@@ -128,7 +132,7 @@ impl Config {
             _ => None,
         };
         let audit = file.audit.map(|table| audit(table, folder)).transpose()?;
-        Ok(Self { audit, store, cache, pool, profiles, devices, token_key })
+        Ok(Self { audit, store, cache, pool, profiles, devices, token_key, source: None })
     }
 }
 

@@ -1,5 +1,4 @@
 //! A store that fails a self-test serves nothing any more.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dukpt::{Custody, KeyError, KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, Scheme};
 use p2pe_config::{Access, Store, StoreSettings};
