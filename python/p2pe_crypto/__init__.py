@@ -12,7 +12,9 @@ from p2pe_crypto._errors import (
     DeviceError,
     Error,
     KeyStoreError,
+    MemoryProtectionError,
     PayloadError,
+    SelfTestError,
     StoreError,
     TokenOpenError,
     WrongPinError,
@@ -30,6 +32,7 @@ from p2pe_crypto._native import (
     Store,
     __version__,
     open,
+    protect_memory,
     run_conformance,
 )
 
@@ -45,11 +48,13 @@ __all__ = [
     "Error",
     "Gateway",
     "KeyStoreError",
+    "MemoryProtectionError",
     "Pan",
     "Payload",
     "PayloadError",
     "Report",
     "Secret",
+    "SelfTestError",
     "SensitiveData",
     "Store",
     "StoreError",
@@ -57,5 +62,6 @@ __all__ = [
     "WrongPinError",
     "__version__",
     "open",
+    "protect_memory",
     "run_conformance",
 ]

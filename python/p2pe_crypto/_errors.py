@@ -22,7 +22,14 @@ class ArgumentError(Error, ValueError):
 
 
 class ConfigError(Error):
-    """The settings cannot be: a file, name, prefix or profile. Code ``config``."""
+    """The settings cannot be: a file, name, prefix or profile. Code ``config``.
+
+    Code ``config_seal`` if they must be sealed, and the seal is missing or wrong.
+    """
+
+
+class MemoryProtectionError(Error):
+    """The system does not keep this process's memory to itself. Code ``memory_not_locked``."""
 
 
 class PayloadError(Error):
@@ -100,10 +107,18 @@ class KeyStoreError(StoreError):
     """
 
 
+class SelfTestError(StoreError):
+    """Host or token computes wrongly: a known answer came out wrong. Code ``self_test``.
+
+    Nothing is served, and nothing will be until the store is opened again.
+    """
+
+
 for _exception in (
     Error,
     ArgumentError,
     ConfigError,
+    MemoryProtectionError,
     PayloadError,
     ClearAccountDataError,
     DeviceError,
@@ -112,6 +127,7 @@ for _exception in (
     TokenOpenError,
     WrongPinError,
     KeyStoreError,
+    SelfTestError,
 ):
     _exception.__module__ = "p2pe_crypto"
 del _exception

@@ -2,7 +2,8 @@
 //! is made.
 
 use dukpt::KeyError;
-use p2pe_config::ConfigError;
+use host_memory::LockError;
+use p2pe_config::{ConfigError, SealError};
 use p2pe_crypto::{Error, MerchantIdError, PayloadError, Refusal};
 use p2pe_vectors::LoadError;
 use pkcs11_backend::OpenError;
@@ -23,6 +24,8 @@ mod class {
     import_exception!(p2pe_crypto._errors, TokenOpenError);
     import_exception!(p2pe_crypto._errors, WrongPinError);
     import_exception!(p2pe_crypto._errors, KeyStoreError);
+    import_exception!(p2pe_crypto._errors, SelfTestError);
+    import_exception!(p2pe_crypto._errors, MemoryProtectionError);
 }
 
 /// Why a call from Python did not succeed.
@@ -43,6 +46,8 @@ pub(crate) enum Failure {
     Format,
     /// The store was closed, or broke in the middle of a call.
     Closed,
+    /// The system does not keep this process's memory to itself.
+    Memory(LockError),
     /// The report cannot be written.
     Report(serde_json::Error),
     /// An argument of another type; the text says of which type it must be.
@@ -77,7 +82,10 @@ impl From<Failure> for PyErr {
         match failure {
             Failure::Core(error) => core(&error),
             Failure::Config(ConfigError::Open(error)) => token(&error),
-            Failure::Config(ConfigError::Key(error)) => core(&error.into()),
+            Failure::Config(ConfigError::Key(error) | ConfigError::Seal(SealError::Key(error))) => core(&error.into()),
+            Failure::Config(error @ ConfigError::Seal(_)) => {
+                class::ConfigError::new_err((error.to_string(), "config_seal"))
+            }
             Failure::Config(error) => class::ConfigError::new_err((error.to_string(), "config")),
             Failure::Settings(message) => class::ConfigError::new_err((message, "config")),
             Failure::Vectors(error) => class::ConfigError::new_err((error.to_string(), "config")),
@@ -88,6 +96,7 @@ impl From<Failure> for PyErr {
                 "payload_format",
             )),
             Failure::Closed => class::StoreError::new_err(("the store is closed", "store_closed")),
+            Failure::Memory(error) => class::MemoryProtectionError::new_err((error.to_string(), "memory_not_locked")),
             Failure::Report(error) => class::Error::new_err((error.to_string(), "output")),
             Failure::Type(message) => PyTypeError::new_err(message),
             Failure::Copy(class) => PyTypeError::new_err(format!("cannot copy or pickle {class}")),
@@ -106,6 +115,7 @@ fn core(error: &Error) -> PyErr {
         Error::Key(KeyError::Device { function, code }) => {
             class::KeyStoreError::new_err((told.0, told.1, *function, *code))
         }
+        Error::Key(KeyError::SelfTest(_)) => class::SelfTestError::new_err(told),
         Error::Key(_) => class::KeyStoreError::new_err(told),
         Error::DecryptFailed => class::DecryptError::new_err(told),
         _ => class::Error::new_err(told),
@@ -115,6 +125,7 @@ fn core(error: &Error) -> PyErr {
 fn token(error: &OpenError) -> PyErr {
     let (message, code) = (error.to_string(), "token_open");
     match error {
+        OpenError::SelfTest(_) => class::SelfTestError::new_err((message, "self_test")),
         OpenError::WrongPin => class::WrongPinError::new_err((message, code)),
         OpenError::Device { function, code: returned } => {
             class::TokenOpenError::new_err((message, code, *function, *returned))

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use dukpt::{KeyId, KsnPrefix};
-use p2pe_config::{Config, ConfigError, key_id};
+use p2pe_config::{Config, ConfigError, SealKey, key_id};
 use p2pe_crypto::{Decryptor, Devices, MerchantId, Tokenizer};
 use pyo3::{prelude::*, types::PyAny};
 
@@ -168,6 +168,11 @@ impl Gateway {
         self.store.with(py, move |store| Ok(Tokenizer::new(store, key).token(&merchant, &pan.get().0)?.to_string()))
     }
 
+    /// As `Store.self_test`.
+    fn self_test(&self, py: Python<'_>) -> Result<(), Failure> {
+        self.store.self_test(py)
+    }
+
     /// Closes the store, also for others that use it; later calls raise `StoreError`.
     fn close(&self, py: Python<'_>) {
         self.store.close(py);
@@ -193,12 +198,21 @@ impl Gateway {
 
 /// Opens the store, devices and token key of a settings file (TOML). Relative paths in it start at its folder.
 ///
-/// Raises `ConfigError`; `TokenOpenError` and `WrongPinError` as `Store.pkcs11` does.
+/// `sealed` is what `p2pe config seal` printed: then the file must have the seal of that very key, or it is not used. It must
+/// come from where the file's writers cannot change it.
+///
+/// Raises `ConfigError`, with code `config_seal` for a seal that is missing or wrong; `TokenOpenError`, `WrongPinError` and
+/// `SelfTestError` as `Store.pkcs11` does.
 #[pyfunction]
-#[pyo3(signature = (path, /))]
-pub(crate) fn open(py: Python<'_>, path: PathBuf) -> Result<Gateway, Failure> {
+#[pyo3(signature = (path, /, *, sealed = None))]
+pub(crate) fn open(py: Python<'_>, path: PathBuf, sealed: Option<&str>) -> Result<Gateway, Failure> {
+    let sealed = sealed.map(str::parse::<SealKey>).transpose().map_err(ConfigError::from)?;
     py.detach(|| {
-        let Config { store, cache, devices, token_key, .. } = Config::load(&path)?;
+        let config = match &sealed {
+            Some(key) => Config::load_sealed(&path, key)?,
+            None => Config::load(&path)?,
+        };
+        let Config { store, cache, devices, token_key, .. } = config;
         let settings = store.ok_or(Failure::Settings("the settings name no [store]"))?;
         Ok(Gateway { store: Handle::open(&settings, cache)?, devices: Arc::new(devices), token_key })
     })

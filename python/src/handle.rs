@@ -4,9 +4,10 @@ use std::{
     process,
     sync::{
         Arc, Mutex,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use dukpt::cache::{Cached, Limits};
@@ -14,6 +15,9 @@ use p2pe_config::{Access, Store, StoreSettings};
 use pyo3::prelude::*;
 
 use crate::error::Failure;
+
+/// How often a store with nothing to do looks for remembered keys that have reached their age.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// What a `Store` and the gateways over it share.
 pub(crate) struct Handle {
@@ -43,10 +47,16 @@ fn serve(mut store: Store, cache: Option<Limits>, jobs: &Receiver<Job>) {
     loop {
         let cached = store.cached(cache);
         let change = loop {
-            match jobs.recv() {
+            // What has reached its age does not wait for the next call.
+            let job = match cache {
+                Some(_) => jobs.recv_timeout(IDLE),
+                None => jobs.recv().map_err(RecvTimeoutError::from),
+            };
+            match job {
                 Ok(Job::Use(work)) => work(&cached),
                 Ok(Job::Change(work)) => break work,
-                Err(_) => return,
+                Err(RecvTimeoutError::Timeout) => cached.expire(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         };
         drop(cached);
@@ -86,6 +96,11 @@ impl Handle {
         work: impl FnOnce(&mut Store) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         self.send(py, |answer| Job::Change(Box::new(move |store| drop(answer.send(work(store))))))
+    }
+
+    /// Executes the known answers.
+    pub(crate) fn self_test(&self, py: Python<'_>) -> Result<(), Failure> {
+        self.with_mut(py, |store| Ok(store.self_test()?))
     }
 
     fn send<T: Send>(

@@ -8,6 +8,7 @@ mod conformance;
 mod error;
 mod gateway;
 mod handle;
+mod memory;
 mod payload;
 mod store;
 
@@ -22,6 +23,8 @@ mod _native {
     use crate::conformance::{Case, Report, run_conformance};
     #[pymodule_export]
     use crate::gateway::{Device, Gateway, open};
+    #[pymodule_export]
+    use crate::memory::protect_memory;
     #[pymodule_export]
     use crate::payload::Payload;
     #[pymodule_export]

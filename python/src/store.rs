@@ -38,7 +38,10 @@ impl Store {
     /// environment variable `pin_env`, or asked for on the terminal; it is never an argument. `init` is the module's
     /// initialisation string, where it has one. `allow_unsafe_keys` uses keys that the token does not keep safely.
     ///
-    /// Raises `ConfigError`; `TokenOpenError`; `WrongPinError`, after which you must not try again: tokens lock.
+    /// Known answers are executed first, on the host and in the token.
+    ///
+    /// Raises `ConfigError`; `TokenOpenError`; `WrongPinError`, after which you must not try again: tokens lock;
+    /// `SelfTestError`.
     #[staticmethod]
     #[pyo3(signature = (
         *, module = None, token = None, uri = None, pin_file = None, pin_env = None, init = None,
@@ -68,6 +71,14 @@ impl Store {
         settings.allow_unsafe_keys = allow_unsafe_keys;
         let settings = StoreSettings::Pkcs11(Box::new(settings));
         py.detach(|| Handle::open(&settings, None)).map(Self)
+    }
+
+    /// Executes the known answers again, as once a day.
+    ///
+    /// Raises `SelfTestError` for a wrong answer, and so does every later call, until the store is opened again;
+    /// `KeyStoreError` for a fault of the token; `StoreError` if the store is closed.
+    fn self_test(&self, py: Python<'_>) -> Result<(), Failure> {
+        self.0.self_test(py)
     }
 
     /// Closes the store, after the call that another thread may be in; later calls raise `StoreError`.

@@ -9,7 +9,7 @@ use std::{
 use crate::common::{AES_KEYS, aes_ksn, filled, id, open, settings, suite};
 use cryptoki::object::{Attribute, AttributeType};
 use dukpt::{KeyStore, Lifetime, aes};
-use pkcs11_backend::{OpenError, PinSource, Token};
+use pkcs11_backend::{OpenError, PinSource, Settings, Token};
 use throwaway_token::{Error, ThrowawayToken, find_library, isolated_with, skipped};
 
 fn log_of(token: &ThrowawayToken) -> PathBuf {
@@ -157,5 +157,21 @@ fn a_wrong_pin_is_tried_once() -> Result<(), Error> {
         assert_eq!(calls(&log).iter().filter(|(name, _)| *name == "Login").count(), 1);
         // The module was released in good order.
         assert_eq!(calls(&log).last().unwrap().0, "Finalize");
+    })
+}
+
+/// What the self-test makes when a token is opened it destroys, and it is short: on a slow network each call counts.
+#[test]
+fn a_self_test_destroys_what_it_makes() -> Result<(), Error> {
+    spied("spy::a_self_test_destroys_what_it_makes", |token, spy| {
+        drop(Token::open(&Settings { module: spy.into(), ..settings(token) }).unwrap());
+        let log = fs::read_to_string(log_of(token)).unwrap();
+        let calls = calls(&log);
+        let count = |name: &str| calls.iter().filter(|call| call.0 == name).count();
+        let made = count("CreateObject") + count("DeriveKey") + count("UnwrapKey");
+        println!("{} calls, {made} objects", calls.len());
+        assert!(made > 20 && calls.len() < 140, "{made} of {}", calls.len());
+        assert_eq!(count("DestroyObject"), made);
+        assert_eq!(count("OpenSession"), count("CloseSession"));
     })
 }
