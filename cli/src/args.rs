@@ -15,6 +15,7 @@ Examples:
   p2pe tokenize --merchant shop-1 < frame.txt      the token a merchant keeps
   p2pe doctor --file frame.txt                     why it does not decrypt: cause, evidence, what to do
   p2pe conformance --report-junit report.xml       every test vector against your own HSM
+  p2pe config seal --key tokens                    settings that p2pe --sealed … uses only as they are now
 
 Settings: p2pe.toml in this folder, or --config, or $P2PE_CONFIG:
   [store]
@@ -36,7 +37,7 @@ Settings: p2pe.toml in this folder, or --config, or $P2PE_CONFIG:
 
 Exit codes:
   0 done                          5 ALARM: clear account data in a payload
-  1 output or database failed     6 decryption failed
+  1 output, database or memory    6 decryption failed
   2 wrong use of this command     7 a key is missing, unsafe or cannot do it
   3 configuration                 8 the token cannot be opened
   4 payload, card or key block refused  9 a conformance test or self-test failed

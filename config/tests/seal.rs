@@ -83,7 +83,9 @@ fn every_changed_byte_is_found() {
         fs::write(&sealed.path, &changed).unwrap();
         assert!(Config::load_sealed(&sealed.path, &sealed.key).is_err(), "byte {at}");
     }
-    for changed in [format!("{SETTINGS}\n"), SETTINGS.replace("idtech-tdes", "idtech-aes"), format!("# a remark\n{SETTINGS}")] {
+    for changed in
+        [format!("{SETTINGS}\n"), SETTINGS.replace("idtech-tdes", "idtech-aes"), format!("# a remark\n{SETTINGS}")]
+    {
         fs::write(&sealed.path, changed).unwrap();
         assert!(matches!(sealed.load(), Err(SealError::Broken)));
     }

@@ -20,6 +20,8 @@ HIERARCHY = {
     p2pe.DecryptError: p2pe.Error,
     p2pe.StoreError: p2pe.Error,
     p2pe.KeyStoreError: p2pe.StoreError,
+    p2pe.SelfTestError: p2pe.StoreError,
+    p2pe.MemoryProtectionError: p2pe.Error,
     p2pe.TokenOpenError: p2pe.StoreError,
     p2pe.WrongPinError: p2pe.TokenOpenError,
 }
