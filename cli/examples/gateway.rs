@@ -5,6 +5,11 @@ use p2pe_crypto::{Decryptor, Device, Devices, Error, MerchantId, Payload, Payloa
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // First of all: no core dumps, no swap.
+    host_memory::no_core_dumps()?;
+    if let Err(why) = host_memory::lock() {
+        eprintln!("{why}");
+    }
     // Once: the token, logged in. Share it between threads; each worker opens its own store.
     let settings = Settings::new(
         "/usr/lib/softhsm/libsofthsm2.so",

@@ -1,5 +1,7 @@
 //! `p2pe selftest`, each test of it seen to fail, the seal over the settings, and what the process keeps to itself.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,4 @@
 //! The known answers: right in memory, and each of them able to fail.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
