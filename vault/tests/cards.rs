@@ -45,7 +45,8 @@ fn with_expiry_dates() {
     vault.tokenize(&policy("other"), &number, None).unwrap();
     let mut wanted = [first, second, of_number];
     let mut found = vault.tokens_of(&merchant("shop"), &number).unwrap();
-    (wanted.sort(), found.sort());
+    wanted.sort();
+    found.sort();
     assert_eq!(found, wanted);
     assert!(vault.tokens_of(&merchant("shop"), &pan(3)).unwrap().is_empty());
     assert!(vault.verify().unwrap().problems.is_empty());
