@@ -40,7 +40,7 @@ impl Bare {
             let (id, print): ([u8; 16], [u8; 32]) = (bytes(random), bytes(random));
             let token = format!("vtok_{}", hex(&bytes::<16>(random)));
             *nonce += 1;
-            let sealed = [0x5A; 38];
+            let sealed = [0x5Au8; 38];
             let values =
                 params![id, merchant.as_str(), 1, token, 1, print, print, 1, *nonce, sealed, None::<u64>, false];
             statement.execute(values).expect("a row");
