@@ -17,9 +17,13 @@ impl Bare {
     pub(crate) fn new(path: &Path) -> Self {
         drop(Sqlite::open(path).expect("a database"));
         let connection = Connection::open(path).expect("a database");
-        for (pragma, value) in
-            [("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON"), ("secure_delete", "ON")]
-        {
+        for (pragma, value) in [
+            ("journal_mode", "WAL"),
+            ("synchronous", "FULL"),
+            ("foreign_keys", "ON"),
+            ("secure_delete", "ON"),
+            ("cache_size", "-65536"),
+        ] {
             connection.pragma_update(None, pragma, value).expect("a pragma");
         }
         let sql = "INSERT INTO data_keys VALUES (?, 1, 'wrapping', zeroblob(40), 4294967296)";

@@ -49,7 +49,14 @@ struct Cards(u64);
 impl Cards {
     fn next(&mut self) -> Pan {
         self.0 += 1;
-        Pan::new(format!("49999{:011}", self.0).as_bytes()).expect("a card number")
+        let mut digits = format!("49999{:010}0", self.0).into_bytes();
+        let sum = |(at, digit): (usize, &u8)| match (at % 2, digit - b'0') {
+            (0, digit) if digit > 4 => 2 * digit - 9,
+            (0, digit) => 2 * digit,
+            (_, digit) => digit,
+        };
+        digits[15] += (10 - digits.iter().enumerate().map(sum).sum::<u8>() % 10) % 10;
+        Pan::new(&digits).expect("a card number")
     }
 }
 
