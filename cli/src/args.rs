@@ -359,6 +359,24 @@ pub(crate) enum VaultCommand {
     /// Exchange keys while the vault serves; repeat the command if it was interrupted
     #[command(subcommand)]
     Rotate(Rotate),
+    /// The tokens of a replaced policy version, each with its successor
+    Successors {
+        /// The merchant that the tokens are for
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+        /// The version that was replaced
+        #[arg(long, value_name = "N")]
+        policy_version: u32,
+    },
+    /// All tokens that a merchant has for a card number, which is read from a file or standard input
+    Find {
+        /// The merchant that the tokens are for
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+        /// Read the card number from a file
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Delete a token and its card number
     Delete {
         /// The merchant that the token is for
@@ -377,20 +395,30 @@ pub(crate) enum VaultCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Tokens by merchant and data key
+    /// Tokens by merchant, key and policy version
     Stats,
-    /// Decrypt every row and compare its fingerprint
+    /// Decrypt every row, compare its fingerprints, and look for what belongs to nothing
     Verify,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct VaultTokenize {
-    /// The merchant that the tokens are for
-    #[arg(long, value_name = "ID")]
-    pub(crate) merchant: String,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     /// Read the card numbers from a file
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Name of the request: sent again within a day, it gets the same token
+    #[arg(long, value_name = "NAME")]
+    pub(crate) request: Option<String>,
+}
+
+/// How a merchant's tokens are made.
+#[derive(clap::Args)]
+pub(crate) struct PolicyArgs {
+    /// The merchant that the tokens are for
+    #[arg(long, value_name = "ID")]
+    pub(crate) merchant: String,
     /// Version of the merchant's policy: another form of token needs another version
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) policy_version: u32,
@@ -409,9 +437,9 @@ pub(crate) struct VaultTokenize {
     /// Tokens that end after so many seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) time_to_live: Option<u64>,
-    /// Name of the request: sent again, it gets the same token
-    #[arg(long, value_name = "NAME")]
-    pub(crate) request: Option<String>,
+    /// Tokens for card number and expiry date, read as number, space and YYMM
+    #[arg(long)]
+    pub(crate) with_expiry: bool,
 }
 
 #[derive(clap::Args)]
@@ -446,5 +474,22 @@ pub(crate) enum Rotate {
         /// The new key, of kind wrap
         #[arg(long, value_name = "ID")]
         to: String,
+    },
+    /// The key of the fingerprints; the key store must have both until this is done
+    FingerprintKey {
+        /// The new key, of kind hmac
+        #[arg(long, value_name = "ID")]
+        to: String,
+    },
+    /// A policy version: each multi-use token gets a successor under --policy-version, and a date at which it ends
+    Policy {
+        /// The version that is replaced
+        #[arg(long, value_name = "N")]
+        from: u32,
+        /// Unix time in seconds when the old tokens end
+        #[arg(long, value_name = "SECONDS")]
+        ends: u64,
+        #[command(flatten)]
+        policy: PolicyArgs,
     },
 }

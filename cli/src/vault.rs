@@ -1,16 +1,20 @@
-//! `p2pe vault`: card numbers into a vault and back, its keys, and its health.
+//! `p2pe vault`: card numbers into a vault and back.
 
-use std::{io, sync::Arc, time::Duration};
+mod cards;
+mod health;
+mod rotate;
+
+use std::{sync::Arc, time::Duration};
 
 use p2pe_audit::{Audited, Event, Label, Record};
-use p2pe_config::{Access, Config, Store, read_file_wiped, read_wiped};
-use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Pan, Policy, Purpose, TokenForm};
+use p2pe_config::{Access, Config, Store};
+use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Policy, Purpose, TokenForm};
 use serde_json::json;
-use vault::{KeyNames, Rotation, Sqlite, Vault, VaultError};
+use vault::{Card, CardOnFile, KeyNames, Sqlite, StoreError, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Global, Rotate, VaultArgs, VaultCommand, VaultDetokenize, VaultTokenize},
+    args::{Global, PolicyArgs, Rotate, VaultArgs, VaultCommand, VaultDetokenize, VaultTokenize},
     audit::Journal,
     failure::Failure,
     keys::key_id,
@@ -18,8 +22,6 @@ use crate::{
     output::{Output, table},
 };
 
-/// No list of card numbers is longer than this, in bytes.
-const LONGEST: usize = 64 << 20;
 /// So many card numbers go into one transaction.
 const GROUP: usize = 500;
 
@@ -29,14 +31,16 @@ pub(crate) fn run(global: &Global, args: &VaultArgs, output: &Output) -> Result<
     let done = done(global, &config, args, &journal, output);
     // Uses of keys are recorded besides, by the store.
     let (event, merchant) = match &args.command {
-        VaultCommand::Tokenize(args) => (Event::Tokenize, Label::of(&args.merchant)),
+        VaultCommand::Tokenize(args) => (Event::Tokenize, Label::of(&args.policy.merchant)),
         VaultCommand::Rotate(Rotate::DataKey { merchant }) => (Event::Rotate, Label::of(merchant)),
-        VaultCommand::Rotate(Rotate::WrappingKey { .. }) => (Event::Rotate, None),
+        VaultCommand::Rotate(Rotate::Policy { policy, .. }) => (Event::Rotate, Label::of(&policy.merchant)),
+        VaultCommand::Rotate(Rotate::WrappingKey { .. } | Rotate::FingerprintKey { .. }) => (Event::Rotate, None),
         VaultCommand::Delete { merchant, .. } => (Event::DeleteToken, Label::of(merchant)),
         VaultCommand::Shred { merchant, .. } => (Event::Shred, Label::of(merchant)),
         // Recorded before the card number is shown.
         VaultCommand::Detokenize(_) => return done,
-        VaultCommand::Init { .. } | VaultCommand::Stats | VaultCommand::Verify => return done,
+        VaultCommand::Init { .. } | VaultCommand::Find { .. } | VaultCommand::Successors { .. } => return done,
+        VaultCommand::Stats | VaultCommand::Verify => return done,
     };
     journal.record(|result| merchant.iter().fold(Record::new(event, result), Record::subject), done)
 }
@@ -58,7 +62,18 @@ fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, o
         }
         VaultCommand::Tokenize(command) => tokenize(command, open, output),
         VaultCommand::Detokenize(command) => detokenize(command, open, journal, output),
-        VaultCommand::Rotate(command) => rotate(command, open, output),
+        VaultCommand::Rotate(command) => rotate::run(command, open, output),
+        VaultCommand::Successors { merchant, policy_version } => {
+            rotate::successors(&self::merchant(merchant)?, *policy_version, open, output)
+        }
+        VaultCommand::Find { merchant, file } => {
+            let merchant = self::merchant(merchant)?;
+            let [(pan, _)] = &cards::read(file.as_deref(), false)?[..] else {
+                return Err(Failure::usage("find is for one card number", "pass one"));
+            };
+            let tokens = open()?.tokens_of(&merchant, pan)?;
+            output.result(&json!({ "tokens": tokens }), || tokens.iter().map(|token| format!("{token}\n")).collect())
+        }
         VaultCommand::Delete { merchant, card_token } => {
             let merchant = self::merchant(merchant)?;
             open()?.delete(&merchant, card_token)?;
@@ -75,37 +90,8 @@ fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, o
             let rows = open()?.shred(&merchant)?;
             output.result(&json!({ "shredded": rows }), || format!("{rows} tokens and their keys are gone\n"))
         }
-        VaultCommand::Stats => {
-            let stats = open()?.stats()?;
-            let keys: Vec<_> = stats
-                .keys
-                .iter()
-                .map(|key| {
-                    json!({ "merchant": key.tenant, "data_key": key.version, "wrapped_by": key.wrapped_by,
-                            "tokens": key.rows, "nonces": key.nonces })
-                })
-                .collect();
-            output.result(&json!({ "keys": keys, "audit_records": stats.audit }), || {
-                let mut text = format!("{:<24} {:>8} {:>10}  wrapped by\n", "merchant", "data key", "tokens");
-                for key in &stats.keys {
-                    text += &format!("{:<24} {:>8} {:>10}  {}\n", key.tenant, key.version, key.rows, key.wrapped_by);
-                }
-                text + &format!("{} audit records\n", stats.audit)
-            })
-        }
-        VaultCommand::Verify => {
-            let found = open()?.verify()?;
-            let problems: Vec<String> = found.problems.iter().map(|problem| problem.row.to_string()).collect();
-            output.result(&json!({ "rows": found.rows, "corrupted": problems }), || {
-                let mut text = format!("{} rows, {} corrupted\n", found.rows, problems.len());
-                problems.iter().for_each(|row| text += &format!("corrupted: row {row}\n"));
-                text
-            })?;
-            match found.problems.first() {
-                Some(problem) => Err(VaultError::Corrupted(problem.row).into()),
-                None => Ok(()),
-            }
-        }
+        VaultCommand::Stats => health::stats(&open()?.stats()?, output),
+        VaultCommand::Verify => health::verify(open()?.verify()?, output),
     }
 }
 
@@ -114,23 +100,24 @@ fn tokenize(
     open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let policy = policy(args)?;
-    let pans = pans(args)?;
-    if args.request.is_some() && pans.len() != 1 {
+    let policy = policy(&args.policy)?;
+    let cards = cards::read(args.file.as_deref(), policy.has_expiry())?;
+    let cards: Vec<Card<'_>> = cards.iter().map(|(pan, expiry)| Card { pan, expiry: *expiry }).collect();
+    if args.request.is_some() && cards.len() != 1 {
         return Err(Failure::usage("--request is for one card number", "pass one, or leave --request out"));
     }
     let vault = open()?;
-    let mut tokens = Vec::with_capacity(pans.len());
-    if let (Some(request), [pan]) = (&args.request, &pans[..]) {
-        tokens.push(vault.tokenize(&policy, pan, Some(request)));
+    let mut tokens = Vec::with_capacity(cards.len());
+    if let (Some(request), [card]) = (&args.request, &cards[..]) {
+        tokens.push(vault.tokenize(&policy, *card, Some(request)));
     } else {
-        for group in pans.chunks(GROUP) {
-            tokens.extend(vault.tokenize_batch(&policy, &group.iter().collect::<Vec<_>>())?);
+        for group in cards.chunks(GROUP) {
+            tokens.extend(vault.tokenize_batch(&policy, group)?);
         }
     }
     let mut rows = Vec::with_capacity(tokens.len());
     for (at, token) in tokens.into_iter().enumerate() {
-        rows.push((token.map_err(|error| on_line(at, error.into()))?, pans[at].to_string()));
+        rows.push((token.map_err(|error| on_line(at, error.into()))?, cards[at].pan.to_string()));
     }
     let values: Vec<_> = rows.iter().map(|(token, card)| json!({ "token": token, "card": card })).collect();
     output.result(&json!({ "tokens": values }), || {
@@ -151,37 +138,16 @@ fn detokenize(
         let entry = merchant.iter().fold(Record::new(Event::Detokenize, result), Record::subject);
         caller.iter().fold(what_for.iter().fold(entry, Record::purpose), Record::caller)
     };
-    let pan = open().and_then(|vault| Ok(vault.detokenize(&args.caller, &policy, purpose, &args.card_token)?.pan));
-    let pan = journal.record(entry, pan)?;
+    let card = open().and_then(|vault| Ok(vault.detokenize(&args.caller, &policy, purpose, &args.card_token)?));
+    let CardOnFile { pan, expiry } = journal.record(entry, card)?;
     let shown = Zeroizing::new(if args.reveal { pan.expose().to_owned() } else { pan.to_string() });
-    let rows = [("card", shown.to_string())];
-    output.result(&json!({ "card": *shown }), || table(&rows))
+    let expiry = expiry.map(|expiry| expiry.to_string());
+    let mut rows = vec![("card", shown.to_string())];
+    rows.extend(expiry.clone().map(|expiry| ("expiry", expiry)));
+    output.result(&json!({ "card": *shown, "expiry": expiry }), || table(&rows))
 }
 
-fn rotate(
-    args: &Rotate,
-    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
-    output: &Output,
-) -> Result<(), Failure> {
-    let told = |moved, left| {
-        // Progress that nobody can read is no reason to stop half way.
-        let _ = output.note(&format!("{moved} moved, {left} left"));
-    };
-    let Rotation { key, moved } = match args {
-        Rotate::DataKey { merchant } => {
-            let merchant = self::merchant(merchant)?;
-            open()?.rotate_data_key(&merchant, told)?
-        }
-        Rotate::WrappingKey { to } => {
-            let to = key_id(to)?;
-            open()?.rotate_wrapping_key(&to, told)?
-        }
-    };
-    output
-        .result(&json!({ "key": key, "moved": moved }), || format!("all is on {key}; nothing is left on an old key\n"))
-}
-
-fn policy(args: &VaultTokenize) -> Result<Policy, Failure> {
+fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let form = match args.card_shaped {
         false => TokenForm::Vault,
         true => {
@@ -201,24 +167,10 @@ fn policy(args: &VaultTokenize) -> Result<Policy, Failure> {
     if let Some(seconds) = args.time_to_live {
         policy = policy.time_to_live(Duration::from_secs(seconds)).map_err(computed)?;
     }
+    if args.with_expiry {
+        policy = policy.with_expiry().map_err(computed)?;
+    }
     Ok(policy)
-}
-
-/// Card numbers, one a line, never from the command line.
-fn pans(args: &VaultTokenize) -> Result<Vec<Pan>, Failure> {
-    let read = match &args.file {
-        Some(path) => read_file_wiped(path, LONGEST),
-        None => read_wiped(io::stdin().lock(), LONGEST),
-    };
-    let bytes = read.map_err(|error| {
-        Failure::usage(format!("cannot read the card numbers: {error}"), "pass a file or standard input")
-    })?;
-    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
-    let pans = lines.filter(|(_, line)| !line.is_empty()).map(|(at, line)| {
-        Pan::new(line)
-            .map_err(|error| on_line(at, Failure::new(4, error.code(), error, "one card number a line, digits only")))
-    });
-    pans.collect()
 }
 
 fn on_line(at: usize, failure: Failure) -> Failure {
@@ -244,9 +196,17 @@ impl From<VaultError> for Failure {
             VaultError::WrongKey(_) => (7, "name the token that the vault was made with; look at p2pe keys list"),
             VaultError::NotInitialised => (3, "make it with p2pe vault init, or correct --database"),
             VaultError::AlreadyInitialised => (3, "use it, or name another file with --database"),
+            VaultError::Store(StoreError::Full) => {
+                (1, "make space; nothing of this call was stored, and nothing is lost")
+            }
             VaultError::Store(_) => (1, "check the file, its folder and the space on the disk"),
             VaultError::Corrupted(_) => (10, "restore the row from a backup; the vault hands out no such row"),
             VaultError::KeySpent => (10, "p2pe vault rotate data-key"),
+            VaultError::PolicyReplaced => (10, "tokenize with --policy-version of its successor: p2pe vault stats"),
+            VaultError::Succession => {
+                (10, "name a higher --policy-version, or the one and the date that were said first")
+            }
+            VaultError::Expiry => (4, "see --with-expiry"),
             VaultError::Token(_) => (4, "correct the card number, or choose another form of token"),
             _ => (10, "correct merchant, token, purpose or request"),
         };

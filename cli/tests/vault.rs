@@ -8,7 +8,7 @@ const VAULT: [&str; 3] = ["vault", "--database", "vault.db"];
 
 fn memory() -> Folder {
     let folder = Folder::memory();
-    for (name, byte) in [("print.hex", "11"), ("wrap.hex", "22"), ("wrap2.hex", "33")] {
+    for (name, byte) in [("print.hex", "11"), ("wrap.hex", "22"), ("wrap2.hex", "33"), ("print2.hex", "55")] {
         folder.write(name, &byte.repeat(32));
     }
     folder.write(
@@ -16,7 +16,8 @@ fn memory() -> Folder {
         "[store]\nkind = \"memory\"\n\
          [[store.key]]\nid = \"print\"\nkind = \"hmac\"\nfile = \"print.hex\"\n\
          [[store.key]]\nid = \"wrap\"\nkind = \"wrap\"\nfile = \"wrap.hex\"\n\
-         [[store.key]]\nid = \"wrap2\"\nkind = \"wrap\"\nfile = \"wrap2.hex\"\n",
+         [[store.key]]\nid = \"wrap2\"\nkind = \"wrap\"\nfile = \"wrap2.hex\"\n\
+         [[store.key]]\nid = \"print2\"\nkind = \"hmac\"\nfile = \"print2.hex\"\n",
     );
     folder
 }
@@ -26,6 +27,7 @@ fn token() -> Folder {
     folder.import("wrap", "wrap", &"22".repeat(32)).done();
     folder.import("wrap2", "wrap", &"33".repeat(32)).done();
     folder.run(&["keys", "generate", "--id", "print"]).done();
+    folder.run(&["keys", "generate", "--id", "print2"]).done();
     folder
 }
 
@@ -52,12 +54,16 @@ fn there_and_back() {
         assert!(vault(&folder, &[&back[..], &["--reveal"]].concat(), "").done().out.contains(PAN));
         vault(&folder, &["rotate", "data-key", "--merchant", "shop"], "").done();
         vault(&folder, &["rotate", "wrapping-key", "--to", "wrap2"], "").done();
+        vault(&folder, &["rotate", "fingerprint-key", "--to", "print2"], "").done();
+        assert_eq!(vault(&folder, &["find", "--merchant", "shop"], PAN).done().out.trim(), tokens[0]);
         let stats = vault(&folder, &["--json", "stats"], "").done().json();
+        let prints = serde_json::json!([{ "key": "print2", "version": 2, "tokens": 2 }]);
+        assert_eq!(stats["fingerprint_keys"], prints);
         assert_eq!(stats["keys"][0]["data_key"], 2);
         assert_eq!((&stats["keys"][0]["wrapped_by"], &stats["keys"][0]["tokens"]), (&"wrap2".into(), &2.into()));
         assert_eq!(stats["audit_records"], 2);
         let verified = vault(&folder, &["--json", "verify"], "").done().json();
-        assert_eq!((&verified["rows"], &verified["corrupted"]), (&2.into(), &serde_json::json!([])));
+        assert_eq!(verified, serde_json::json!({ "rows": 2, "corrupted": [], "orphans": [] }));
         vault(&folder, &["delete", "--merchant", "shop", tokens[1]], "").done();
         vault(&folder, &["shred", "--merchant", "shop"], "").refused(2, "--yes");
         vault(&folder, &["shred", "--merchant", "shop", "--yes"], "").done();
@@ -81,8 +87,53 @@ fn forms() {
     let once = ["tokenize", "--merchant", "shop", "--policy-version", "4", "--single-use", "--request", "order-1"];
     let first = vault(&folder, &once, PAN).done().out;
     assert_eq!(vault(&folder, &once, PAN).done().out, first);
-    vault(&folder, &once, "5413330089604111").refused(10, "another card number");
+    vault(&folder, &once, "5413330089604111").refused(10, "another card");
     vault(&folder, &once, "5413330089604111\n5413330089604111").refused(2, "--request");
+}
+
+#[test]
+fn expiry_dates() {
+    let folder = memory();
+    init(&folder);
+    let dated = ["tokenize", "--merchant", "shop", "--with-expiry"];
+    let ran = vault(&folder, &dated, &format!("{PAN} 3012\n{PAN} 3101\n{PAN}  3012\n")).done();
+    let tokens: Vec<&str> = ran.out.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(tokens.len() == 3 && tokens[0] == tokens[2] && tokens[0] != tokens[1]);
+    let back = ["detokenize", "--merchant", "shop", "--caller", "me", "--purpose", "refund", tokens[1]];
+    assert!(vault(&folder, &back, "").done().out.contains("expiry         3101"));
+    assert_eq!(vault(&folder, &["find", "--merchant", "shop"], PAN).done().out.lines().count(), 2);
+    for wrong in [PAN.to_owned(), format!("{PAN} 3013"), format!("{PAN} 123"), format!("{PAN} 3o12")] {
+        vault(&folder, &dated, &wrong).refused(4, "YYMM");
+    }
+    vault(&folder, &dated[..3], &format!("{PAN} 3012")).refused(4, "number 1");
+}
+
+#[test]
+fn a_policy_and_its_successor() {
+    let folder = memory();
+    init(&folder);
+    let old = ["tokenize", "--merchant", "shop"];
+    let ran = vault(&folder, &old, &format!("{PAN}\n6200000000000005\n")).done().out;
+    let tokens: Vec<&str> = ran.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let rotate = |version: &str, ends: &str| {
+        let args = [
+            &["--json", "rotate", "policy", "--merchant", "shop", "--from", "1", "--ends", ends][..],
+            &["--policy-version", version, "--card-shaped", "--keep-bin", "6", "--keep-last-four"],
+        ];
+        vault(&folder, &args.concat(), "")
+    };
+    rotate("1", "4000000000").refused(10, "another version");
+    let done = rotate("2", "4000000000").done().json();
+    assert_eq!((&done["moved"], &done["refused"][0]["code"]), (&1.into(), &"bin_not_kept".into()));
+    assert_eq!(done["refused"][0]["token"], tokens[1]);
+    rotate("2", "4000000001").refused(10, "once");
+    let pairs = vault(&folder, &["successors", "--merchant", "shop", "--policy-version", "1"], "").done().out;
+    let words: Vec<&str> = pairs.split_whitespace().collect();
+    assert!(words.len() == 2 && words[0] == tokens[0] && words[1].starts_with(&PAN[..6]), "{pairs}");
+    vault(&folder, &old, "5413330089604111").refused(10, "replaced");
+    let stats = vault(&folder, &["--json", "stats"], "").done().json();
+    assert_eq!((&stats["policies"][0]["replaced_by"], &stats["policies"][1]["tokens"]), (&2.into(), &1.into()));
+    assert!(vault(&folder, &["stats"], "").done().out.contains("2, ends at 4000000000"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is timed: the block operations and derivations of `bitsliced-des` at each level of this machine, and the comparisons.
+//! What is timed: the block operations and derivations of `bitsliced-des` at each level of this machine, FF1, and the comparisons.
 
 use bitsliced_des::{
     TdesEde3, batch,
@@ -7,7 +7,10 @@ use bitsliced_des::{
     x924::{self, Working},
 };
 use dukpt::tdes::{InitialKey, Ksn, TransactionKey};
-use dukpt::{KeyId, KeyImport as _, KeyMaterial, Lifetime, MacAlgorithm, MacFormat, MemoryStore, Padding};
+use dukpt::{
+    KeyId, KeyImport as _, KeyMaterial, KeyStore as _, Lifetime, MacAlgorithm, MacFormat, MemoryStore, Padding,
+};
+use ff1::{Ff1, Message};
 use p2pe_crypto::constant_time::{Charset, agrees};
 use p2pe_crypto::{MerchantId, Pan, Token, Tokenizer};
 use subtle::ConstantTimeEq as _;
@@ -43,6 +46,7 @@ pub(crate) fn cases() -> Result<Vec<Case>, Failure> {
         }));
     }
     macs(&mut cases)?;
+    format_preserving(&mut cases)?;
     comparisons(&mut cases)?;
     Ok(cases)
 }
@@ -89,6 +93,37 @@ fn macs(cases: &mut Vec<Case>) -> Result<(), Failure> {
         let name = format!("MAC verification, {algorithm:?}");
         cases.push(Case::new(name, &mac, move |mac| key.verify(format, &message, mac).is_ok().into()));
     }
+    Ok(())
+}
+
+/// FF1 of all zeros and of random digits, the shortest and the longest among them; and under a key of zeros and random keys.
+fn format_preserving(cases: &mut Vec<Case>) -> Result<(), Failure> {
+    let id = KeyId::new("ff1")?;
+    for (digits, count) in [(6, 1), (10, 1), (16, 1), (38, 1), (10, 64)] {
+        let (mut store, id) = (MemoryStore::new(), id.clone());
+        store.import(&id, &KeyMaterial::new("ff1", &[7; 32])?, Lifetime::Session)?;
+        let name = format!("FF1 of {digits} digits, {count} at once, and back");
+        cases.push(Case::new(name, &vec![0; digits * count], move |secret| {
+            let Ok(key) = store.key(&id) else { return 0 };
+            let (ff1, mut all) = (Ff1::new(key), secret.iter().map(|byte| b'0' + byte % 10).collect::<Vec<_>>());
+            for batch in [Ff1::encrypt_batch, Ff1::decrypt_batch] {
+                let messages = all.chunks_exact_mut(digits).map(|digits| Message { tweak: &[7; 11], digits });
+                if batch(&ff1, &mut messages.collect::<Vec<_>>()).is_err() {
+                    return 0;
+                }
+            }
+            first_word(&all)
+        }));
+    }
+    cases.push(Case::new("FF1 of 16 digits, by the key", &[0; 32], move |secret| {
+        let (mut store, mut digits) = (MemoryStore::new(), *b"4761739001010010");
+        let done = KeyMaterial::new("ff1", secret)
+            .map_err(|_| ())
+            .and_then(|key| store.import(&id, &key, Lifetime::Session).map_err(|_| ()))
+            .and_then(|()| store.key(&id).map_err(|_| ()))
+            .and_then(|key| Ff1::new(key).encrypt(&[7; 20], &mut digits).map_err(|_| ()));
+        if done.is_ok() { first_word(&digits) } else { 0 }
+    }));
     Ok(())
 }
 

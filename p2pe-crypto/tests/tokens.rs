@@ -356,6 +356,15 @@ fn policies() {
     let plain = policy(TokenForm::Vault);
     assert_eq!((plain.uses(), plain.lifetime(), plain.version()), (Uses::Multi, None, 1));
     assert!(Purpose::ALL.iter().all(|purpose| !plain.permits(*purpose)));
+    // Whatever the form: no token of a token, nor of a number that cannot be a card's.
+    for (digits, right) in [
+        ("4761739001010010", Ok(())),
+        ("6200000000000000", Ok(())),
+        ("4761739001010011", Err(TokenError::CheckDigit)),
+        ("9961739001010010", Err(TokenError::AlreadyToken)),
+    ] {
+        assert_eq!(plain.admits(&pan(digits)), right, "{digits}");
+    }
     assert!(!plain.has_expiry() && plain.clone().with_expiry().unwrap().has_expiry());
     let hour = Duration::from_secs(3600);
     let strict = plain.purposes(&[Purpose::Refund]).single_use().unwrap().time_to_live(hour).unwrap();

@@ -11,8 +11,9 @@ use crate::{
     seal::DataKey,
 };
 
-/// So many nonces are set aside at once.
+/// So many nonces are set aside at once at least, and for a batch enough for some more of its size.
 const NONCES: u64 = 256;
+const BATCHES: u64 = 16;
 
 impl<K: KeyStore> Vault<K> {
     /// A tenant's newest data key, as far as this vault knows; the first token makes the first one.
@@ -69,13 +70,15 @@ impl<K: KeyStore> Vault<K> {
         Ok(key)
     }
 
-    /// A nonce that no process has had for this key, and none will; `None` if the key is no more.
-    pub(crate) fn nonce(&self, tenant: &str, version: u32) -> Result<Option<u64>, VaultError> {
+    /// A nonce that no process has had for this key, and none will, of so many that are wanted now; `None` if the key is no
+    /// more.
+    pub(crate) fn nonce(&self, tenant: &str, version: u32, wanted: usize) -> Result<Option<u64>, VaultError> {
         let mut all = self.nonces.borrow_mut();
         let own = all.entry((tenant.into(), version)).or_insert(0..0);
         if own.is_empty() {
-            *own = match self.rows.reserve_nonces(tenant, version, NONCES)? {
-                Some(first) => first..first + NONCES,
+            let count = if wanted == 1 { NONCES } else { NONCES.max(BATCHES * wanted as u64) };
+            *own = match self.rows.reserve_nonces(tenant, version, count)? {
+                Some(first) => first..first + count,
                 None if self.rows.key(tenant, Some(version))?.is_some() => return Err(VaultError::KeySpent),
                 None => return Ok(None),
             };

@@ -48,16 +48,21 @@ impl<K: KeyStore> Vault<K> {
         let (tenant, now) = (policy.merchant().as_str(), (self.now)());
         let ends = now.saturating_add(self.remembered.as_secs());
         let request = request.map(|name| Request { name: name.into(), ends });
-        let wrong = |card: &Card<'_>| card.expiry.is_some() != policy.has_expiry();
-        let mut tokens: Vec<Option<Answer>> =
-            cards.iter().map(|card| wrong(card).then_some(Err(VaultError::Expiry))).collect();
+        let refused = |card: &Card<'_>| match policy.admits(card.pan) {
+            Ok(()) if card.expiry.is_some() == policy.has_expiry() => None,
+            Ok(()) => Some(Err(VaultError::Expiry)),
+            Err(error) => Some(Err(error.into())),
+        };
+        let mut tokens: Vec<Option<Answer>> = cards.iter().map(refused).collect();
+        // A card alone is mostly known. Of many, most are new: those that are not are found when they are to be stored.
+        let look = policy.uses() == Uses::Multi && request.is_none() && cards.len() == 1;
         for _ in 0..DRAWS {
             let mut open = Open { places: places(&tokens), prints: Vec::new() };
             if open.places.is_empty() {
                 break;
             }
             self.fingerprint(tenant, cards, &mut open)?;
-            if policy.uses() == Uses::Multi && request.is_none() {
+            if look {
                 self.find(policy, &open, &mut tokens, now)?;
             }
             let (places, rows) = self.rows(policy, cards, open, &mut tokens, &request)?;
@@ -96,14 +101,11 @@ impl<K: KeyStore> Vault<K> {
     /// its card is to be stored.
     fn find(&self, policy: &Policy, open: &Open, tokens: &mut [Option<Answer>], now: u64) -> Result<(), VaultError> {
         for (_, prints) in &open.prints {
-            let missing: Vec<usize> = (0..prints.len()).filter(|i| tokens[open.places[*i]].is_none()).collect();
-            let wanted: Vec<[u8; 32]> = missing.iter().map(|i| prints[*i].card).collect();
-            if wanted.is_empty() {
-                break;
-            }
-            let found = self.rows.find(policy.merchant().as_str(), policy.version(), &wanted, now)?;
-            for (i, token) in missing.into_iter().zip(found) {
-                tokens[open.places[i]] = token.map(Ok);
+            for (at, print) in
+                open.places.iter().zip(prints).filter(|(at, _)| tokens[**at].is_none()).collect::<Vec<_>>()
+            {
+                let found = self.rows.find(policy.merchant().as_str(), policy.version(), &[print.card], now)?;
+                tokens[*at] = found.into_iter().flatten().next().map(Ok);
             }
         }
         Ok(())
@@ -121,22 +123,28 @@ impl<K: KeyStore> Vault<K> {
         let tenant = policy.merchant().as_str();
         let (mut places, mut rows) = (Vec::new(), Vec::new());
         let Some(((print_version, newest), earlier)) = open.prints.split_first() else { return Ok((places, rows)) };
-        for (i, at) in open.places.iter().enumerate().filter(|(_, at)| tokens[**at].is_none()).collect::<Vec<_>>() {
-            let (version, key) = self.newest_key(tenant)?;
-            let token = match draw(policy, cards[*at].pan) {
+        let missing: Vec<usize> = (0..open.places.len()).filter(|i| tokens[open.places[*i]].is_none()).collect();
+        if missing.is_empty() {
+            return Ok((places, rows));
+        }
+        let ((version, key), mut random) = (self.newest_key(tenant)?, Random::default());
+        let count = missing.len();
+        for i in missing {
+            let at = &open.places[i];
+            let token = match draw(policy, cards[*at].pan, &mut random) {
                 Ok(token) => token,
                 Err(error) => {
                     tokens[*at] = Some(Err(error.into()));
                     continue;
                 }
             };
-            let Some(nonce) = self.nonce(tenant, version)? else {
+            let Some(nonce) = self.nonce(tenant, version, count - rows.len())? else {
                 // A rotation has removed the key: again with its successor.
                 self.forget_newest(tenant);
                 break;
             };
             let mut row = Row {
-                id: RowId(random()?),
+                id: RowId(random.bytes()?),
                 tenant: tenant.into(),
                 policy: policy.version(),
                 token,
@@ -172,18 +180,31 @@ fn places(tokens: &[Option<Answer>]) -> Vec<usize> {
     (0..tokens.len()).filter(|at| tokens[*at].is_none()).collect()
 }
 
-fn draw(policy: &Policy, pan: &Pan) -> Result<String, TokenError> {
+fn draw(policy: &Policy, pan: &Pan, random: &mut Random) -> Result<String, TokenError> {
     match policy.form() {
-        TokenForm::Vault => Ok(VaultToken::draw(&mut SysRng)?.to_string()),
+        TokenForm::Vault => Ok(VaultToken::from_bytes(random.bytes()?).to_string()),
         TokenForm::CardShaped(shape) => Ok(shape.draw(pan, &mut SysRng)?.to_string()),
         TokenForm::FormatPreserving(_) | TokenForm::Keyed => Err(TokenError::Form),
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], TokenError> {
-    let mut bytes = [0; N];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|_| TokenError::Random)?;
-    Ok(bytes)
+/// The system's random bytes, fetched for many tokens at once.
+#[derive(Default)]
+struct Random {
+    bytes: Vec<[u8; 16]>,
+}
+
+impl Random {
+    fn bytes(&mut self) -> Result<[u8; 16], TokenError> {
+        if let Some(bytes) = self.bytes.pop() {
+            return Ok(bytes);
+        }
+        let mut fresh = [[0; 16]; 16];
+        SysRng.try_fill_bytes(fresh.as_flattened_mut()).map_err(|_| TokenError::Random)?;
+        let [first, others @ ..] = fresh;
+        self.bytes.extend(others);
+        Ok(first)
+    }
 }
 
 /// Of a caller or a request.

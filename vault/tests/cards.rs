@@ -3,9 +3,9 @@
 
 mod support;
 
-use std::{cell::Cell, sync::Arc, thread, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, sync::Arc, thread, time::Duration};
 
-use p2pe_crypto::{Expiry, Policy, Purpose, TokenForm};
+use p2pe_crypto::{Bin, CardShaped, Expiry, Kept, Pan, Policy, Purpose, TokenForm};
 use support::{database, everything_in, keys, made, merchant, opened, pan, policy, stands_in};
 use vault::{Card, Orphan, Vault, VaultError, VaultStore};
 
@@ -45,7 +45,8 @@ fn with_expiry_dates() {
     vault.tokenize(&policy("other"), &number, None).unwrap();
     let mut wanted = [first, second, of_number];
     let mut found = vault.tokens_of(&merchant("shop"), &number).unwrap();
-    (wanted.sort(), found.sort());
+    wanted.sort();
+    found.sort();
     assert_eq!(found, wanted);
     assert!(vault.tokens_of(&merchant("shop"), &pan(3)).unwrap().is_empty());
     assert!(vault.verify().unwrap().problems.is_empty());
@@ -144,6 +145,64 @@ fn requests_under_concurrency() {
     }
     let stats = opened(folder.path()).stats().unwrap();
     assert_eq!((stats.keys[0].rows, stats.requests), (20, 20));
+}
+
+/// What has no token gets none, under any form, and the vault says why: it is the merchant who asks.
+#[test]
+fn numbers_that_get_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = made(folder.path());
+    let shaped = |version, bin| {
+        let form = TokenForm::CardShaped(CardShaped::new(Kept { bin, last_four: true }));
+        Policy::new(merchant("shop"), version, form).purposes(&[Purpose::Payment])
+    };
+    let policies = [policy("shop"), shaped(2, Bin::None), shaped(3, Bin::Six)];
+    // Not a card number, by type.
+    for text in ["", "4761", "47617390010", "47617390010100104761", "476173900101001x", "vtok_aaaaaaaaaaaaaaaa"] {
+        assert!(Pan::new(text.as_bytes()).is_err(), "{text}");
+    }
+    let code = |policy, pan: &Pan| vault.tokenize(policy, pan, None).map_err(|error| error.code());
+    for policy in &policies {
+        let mistyped = Pan::new(b"4761739001010011").unwrap();
+        assert_eq!(code(policy, &mistyped), Err("check_digit"));
+        let token = code(policy, &pan(1)).unwrap();
+        // A token is no card number: by type, by its range, or by its check digit.
+        match (policy.version(), Pan::new(token.as_bytes())) {
+            (1, token) => assert!(token.is_err()),
+            (version, token) => {
+                let refused = if version == 2 { "already_token" } else { "check_digit" };
+                for policy in &policies {
+                    assert_eq!(code(policy, token.as_ref().unwrap()), Err(refused));
+                }
+            }
+        }
+    }
+    assert_eq!(code(&policies[2], &Pan::new(b"6200000000000005").unwrap()), Err("bin_not_kept"));
+    assert_eq!(code(&policies[2], &Pan::new(b"621234567890").unwrap()), Err("bin_not_kept"));
+    assert_eq!(vault.stats().unwrap().policies.iter().map(|policy| policy.rows).sum::<u64>(), 3);
+}
+
+/// Whoever tries tokens learns nothing from the answers: they are the same to the letter.
+#[test]
+fn tokens_that_do_not_work_are_answered_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = made(folder.path()).with_clock(|| NOW.get());
+    let minute = policy("shop").time_to_live(Duration::from_secs(60)).unwrap();
+    let ended = vault.tokenize(&minute, &pan(1), None).unwrap();
+    NOW.set(NOW.get() + 60);
+    let once = Policy::new(merchant("shop"), 2, TokenForm::Vault).purposes(&[Purpose::Payment]).single_use().unwrap();
+    let used = vault.tokenize(&once, &pan(1), None).unwrap();
+    vault.detokenize("till", &once, Purpose::Payment, &used).unwrap();
+    let others = vault.tokenize(&policy("other"), &pan(1), None).unwrap();
+    let never = p2pe_crypto::VaultToken::from_bytes([7; 16]).to_string();
+    let mut answers = BTreeSet::new();
+    for token in [&ended[..], &used, &others, &never, "", "4761739001010010", &ended[..36]] {
+        let answer = vault.detokenize("till", &policy("shop"), Purpose::Payment, token).unwrap_err();
+        answers.insert((answer.code(), format!("{answer} {answer:?}")));
+        let deleted = if token == others { vault.delete(&merchant("shop"), token) } else { continue };
+        answers.insert((deleted.as_ref().unwrap_err().code(), format!("{0} {0:?}", deleted.unwrap_err())));
+    }
+    assert_eq!(answers.into_iter().collect::<Vec<_>>(), [("unknown_token", "unknown token Unknown".to_owned())]);
 }
 
 /// `verify` finds what belongs to nothing.

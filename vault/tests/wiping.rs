@@ -8,9 +8,9 @@ mod support;
 
 use canary::{Seen, watch};
 use dukpt::{Key, KeyStore};
-use p2pe_crypto::Purpose;
+use p2pe_crypto::{Expiry, Policy, Purpose, TokenForm};
 use support::{database, id, keys, made, merchant, opened, pan, policy};
-use vault::VaultStore;
+use vault::{Card, VaultStore};
 
 #[test]
 fn card_numbers() {
@@ -24,7 +24,17 @@ fn card_numbers() {
     assert_eq!(back, Seen { held: true, leaks: 0 });
     let moved = watch(secret, || drop(vault.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap()));
     assert_eq!(moved, Seen { held: false, leaks: 0 });
-    let looked = watch(secret, || assert_eq!(vault.verify().unwrap().rows, 1));
+    let other = id("fingerprints-2");
+    let moved = watch(secret, || drop(vault.rotate_fingerprint_key(&other, |_, _| ()).unwrap()));
+    assert_eq!(moved, Seen { held: false, leaks: 0 });
+    let next = Policy::new(merchant("shop"), 2, TokenForm::Vault).purposes(&[Purpose::Payment]);
+    let moved = watch(secret, || assert_eq!(vault.rotate_policy(1, &next, u64::MAX >> 1, |_, _| ()).unwrap().moved, 1));
+    assert_eq!(moved, Seen { held: false, leaks: 0 });
+    let dated = Policy::new(merchant("dated"), 1, TokenForm::Vault).with_expiry().unwrap();
+    let card = Card { pan: &pan, expiry: Expiry::new(30, 1) };
+    let stored = watch(secret, || drop(vault.tokenize_batch(&dated, &[card]).unwrap()));
+    assert_eq!(stored, Seen { held: false, leaks: 0 });
+    let looked = watch(secret, || assert_eq!(vault.verify().unwrap().rows, 3));
     assert_eq!(looked, Seen { held: false, leaks: 0 });
 }
 

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{CardShaped, FormatPreserving, MerchantId};
+use super::{CardShaped, FormatPreserving, MerchantId, card_number};
+use crate::{Pan, TokenError};
 
 /// How the tokens of one merchant are made and what they are good for. Whoever changes a policy gives it a new version.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -157,6 +158,14 @@ impl Policy {
     #[must_use]
     pub fn has_expiry(&self) -> bool {
         self.expiry
+    }
+
+    /// Whether the number may have a token at all: one that is a token already, or mistyped, has none. A form may refuse more.
+    ///
+    /// # Errors
+    /// [`TokenError::AlreadyToken`], [`TokenError::CheckDigit`].
+    pub fn admits(&self, pan: &Pan) -> Result<(), TokenError> {
+        card_number::checked(pan).map(|_| ())
     }
 
     /// Whether tokens may be led back for this.

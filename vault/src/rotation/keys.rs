@@ -34,9 +34,10 @@ impl<K: KeyStore> Vault<K> {
             progress,
             |rows| {
                 let mut moved = Vec::with_capacity(rows.len());
+                let count = rows.len();
                 for (row, card) in rows {
                     // Another rotation may have come after this one and removed its key: then it does the rest.
-                    let Some(nonce) = self.nonce(tenant, to)? else { break };
+                    let Some(nonce) = self.nonce(tenant, to, count - moved.len())? else { break };
                     let mut change = changed(row);
                     (change.row.key_version, change.row.nonce) = (to, nonce);
                     change.row.sealed = key.seal(&change.row, (&card).into()).ok_or(VaultError::KeySpent)?;

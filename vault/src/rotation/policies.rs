@@ -80,7 +80,7 @@ impl<K: KeyStore> Vault<K> {
                         }
                     };
                     let (key_version, key) = self.newest_key(tenant)?;
-                    let Some(nonce) = self.nonce(tenant, key_version)? else {
+                    let Some(nonce) = self.nonce(tenant, key_version, 1)? else {
                         self.forget_newest(tenant);
                         break;
                     };

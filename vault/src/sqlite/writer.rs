@@ -16,8 +16,10 @@ use crate::StoreError;
 
 /// So many writes go into one transaction at most.
 const MOST: usize = 256;
-/// The thread waits so long at most for callers that it has just answered.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// The thread waits no longer for callers that it has just answered, and no longer than its last transaction took.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// It goes on when none of them has come for this part of the time.
+const GAP: u32 = 4;
 
 /// The thread and the way to it.
 pub(super) struct Writer {
@@ -145,7 +147,8 @@ impl Group {
         }
         let deadline = Instant::now() + self.patience;
         while self.writes.len() < self.expected.min(MOST) && self.checkpoints.is_empty() {
-            match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match messages.recv_timeout(left.min(self.patience / GAP)) {
                 Ok(message) => self.take(message),
                 Err(_) => break,
             }
@@ -169,7 +172,7 @@ impl Group {
         }
         let start = Instant::now();
         let committed = commit(connection, &mut writes);
-        self.patience = (start.elapsed() / 2).min(PATIENCE);
+        self.patience = start.elapsed().min(PATIENCE);
         self.drain(messages);
         self.expected = self.writes.len() + writes.len();
         let alone = committed.is_err() && writes.len() > 1;
