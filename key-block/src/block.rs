@@ -85,8 +85,10 @@ impl KeyBlock {
     ///
     /// # Errors
     /// [`KeyBlockError::NotTaken`] for another usage or mode, before anything is decrypted; [`KeyBlockError::Weak`];
-    /// [`KeyBlockError::KeyLength`], also for a length that the kind of key does not have.
+    /// [`KeyBlockError::KeyLength`], also for a length that the kind of key does not have; [`KeyBlockError::CheckValue`] if the
+    /// block has another in its `KC`; as of [`KeyBlock::unwrap`].
     pub fn unwrap_material(&self, protection_key: &impl ProtectionKey) -> Result<KeyMaterial, KeyBlockError> {
+        self.must_be_supported()?;
         let Header { usage, algorithm, mode, .. } = self.header;
         let kind = match (usage, algorithm, mode) {
             (KeyUsage::BASE_DERIVATION, Algorithm::Tdes, ModeOfUse::Derive | ModeOfUse::Any) => "tdes-base",
@@ -104,19 +106,35 @@ impl KeyBlock {
         };
         let key = self.unwrap(protection_key)?;
         let key = KeyMaterial::new(kind, key.expose()).map_err(|_| KeyBlockError::KeyLength)?;
-        if key.is_weak() { Err(KeyBlockError::Weak) } else { Ok(key) }
+        if key.is_weak() {
+            return Err(KeyBlockError::Weak);
+        }
+        let stated = self.optional.iter().find(|block| block.id == optional::KEY_CHECK);
+        match stated {
+            Some(stated) if !optional::is_check_value(&stated.data, &key) => Err(KeyBlockError::CheckValue),
+            _ => Ok(key),
+        }
+    }
+
+    /// Blocks of which no more than the header is read.
+    fn must_be_supported(&self) -> Result<(), KeyBlockError> {
+        if self.header.version == Version::E {
+            return Err(KeyBlockError::Unsupported("ISO 20038 key blocks (version E)"));
+        }
+        let asymmetric = matches!(self.header.algorithm, Algorithm::EllipticCurve | Algorithm::Rsa | Algorithm::Dsa);
+        if asymmetric || self.header.usage.is_asymmetric() {
+            return Err(KeyBlockError::Unsupported("key blocks with asymmetric keys"));
+        }
+        Ok(())
     }
 
     /// Decrypts, verifies, and only then looks at what was decrypted.
     ///
     /// # Errors
-    /// [`KeyBlockError::Unsupported`], [`KeyBlockError::ProtectionKey`], [`KeyBlockError::MacMismatch`],
-    /// [`KeyBlockError::KeyLength`], [`KeyBlockError::Key`].
+    /// [`KeyBlockError::Unsupported`], [`KeyBlockError::ProtectionKey`], [`KeyBlockError::NeedsClearKey`],
+    /// [`KeyBlockError::MacMismatch`], [`KeyBlockError::KeyLength`], [`KeyBlockError::Key`].
     pub fn unwrap(&self, protection_key: &impl ProtectionKey) -> Result<UnwrappedKey, KeyBlockError> {
-        let asymmetric = matches!(self.header.algorithm, Algorithm::EllipticCurve | Algorithm::Rsa | Algorithm::Dsa);
-        if asymmetric || self.header.usage.is_asymmetric() {
-            return Err(KeyBlockError::Unsupported("key blocks with asymmetric keys"));
-        }
+        self.must_be_supported()?;
         let keys = BlockKeys::of(protection_key, self.header.version)?;
         let mut clear = Zeroizing::new(self.payload.clone());
         let genuine = match self.header.version {

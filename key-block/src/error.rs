@@ -71,6 +71,9 @@ pub enum KeyBlockError {
     /// A kind of block that is not handled: it names which.
     #[error("{0} are not supported")]
     Unsupported(&'static str),
+    /// Versions A and C are computed from the bytes of the protection key, and this one stays in its store.
+    #[error("blocks of versions A and C need the bytes of the protection key, and this one stays in its store")]
+    NeedsClearKey,
     /// The protection key is of another algorithm than the version needs.
     #[error("the protection key is not of the block's version (A, B, C: TDES; D: AES)")]
     ProtectionKey,
@@ -80,6 +83,9 @@ pub enum KeyBlockError {
     /// The MAC fits, but the key's length is none of its algorithm.
     #[error("the key in the block has a length that its algorithm does not have")]
     KeyLength,
+    /// The block says a check value of its key (optional block `KC`), and the key has another.
+    #[error("the key in the block has another check value than the block says")]
+    CheckValue,
     /// The key is for another use than a store here has for it.
     #[error("no base key, key block protection key or HMAC key by its usage, algorithm and mode of use")]
     NotTaken,
@@ -119,9 +125,11 @@ impl KeyBlockError {
             Self::NotHex => "block_not_hex",
             Self::Payload => "block_payload",
             Self::Unsupported(_) => "block_unsupported",
+            Self::NeedsClearKey => "block_needs_clear_key",
             Self::ProtectionKey => "block_protection_key",
             Self::MacMismatch => "mac_mismatch",
             Self::KeyLength => "block_key_length",
+            Self::CheckValue => "block_check_value",
             Self::NotTaken => "block_not_taken",
             Self::Weak => "block_weak_key",
             Self::TooStrong => "block_too_strong",

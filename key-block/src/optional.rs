@@ -2,6 +2,8 @@
 
 use alloc::{string::String, vec::Vec};
 
+use dukpt::{KeyKind, KeyMaterial};
+
 use crate::{KeyBlockError, Version};
 
 /// Padding to whole cipher blocks: always the last one.
@@ -9,6 +11,21 @@ const PADDING: [u8; 2] = *b"PB";
 
 /// The KSN of a DUKPT key.
 const KSN: [u8; 2] = *b"KS";
+
+/// The check value of the wrapped key.
+pub(crate) const KEY_CHECK: [u8; 2] = *b"KC";
+
+/// Whether a `KC` is of this key: `00` and the legacy check value, or `01` and the CMAC one, in hex (X9.143:2021, 6.3.6). Of
+/// another method nothing is known, and HMAC keys have none.
+pub(crate) fn is_check_value(data: &str, key: &KeyMaterial) -> bool {
+    let found = match data.split_at_checked(2) {
+        _ if key.kind() == KeyKind::Hmac => return true,
+        Some(("00", stated)) => (Some(key.check_value()), stated),
+        Some(("01", stated)) => (key.cmac_check_value(), stated),
+        _ => return true,
+    };
+    matches!((found.0, found.1.parse()), (Some(found), Ok(stated)) if found.agrees(&stated))
+}
 
 /// One optional block.
 #[derive(Clone, PartialEq, Eq, Debug)]

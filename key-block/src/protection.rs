@@ -107,15 +107,15 @@ pub(crate) struct BlockKeys {
 
 impl BlockKeys {
     /// # Errors
-    /// [`KeyBlockError::ProtectionKey`] for a key of another cipher than the version's; what the key store says.
+    /// [`KeyBlockError::ProtectionKey`] for a key of another cipher than the version's; [`KeyBlockError::NeedsClearKey`]; what
+    /// the key store says.
     pub(crate) fn of(key: &impl ProtectionKey, version: Version) -> Result<Self, KeyBlockError> {
         let key_type = key.key_type();
         let is_aes = matches!(key_type, WorkingKeyType::Aes(_));
         let is_tdes = matches!(key_type, WorkingKeyType::Tdes2 | WorkingKeyType::Tdes3);
         let (encryption, authentication) = match version {
             Version::A | Version::C if is_tdes => {
-                let unsupported = "blocks of versions A and C under a protection key that stays in its store";
-                let clear = key.clear().ok_or(KeyBlockError::Unsupported(unsupported))?;
+                let clear = key.clear().ok_or(KeyBlockError::NeedsClearKey)?;
                 // X9.143:2021, annex: the protection key xor `E` or `M` in every byte.
                 (variant(clear, b'E'), variant(clear, b'M'))
             }

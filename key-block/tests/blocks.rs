@@ -137,7 +137,62 @@ fn a_protection_key_in_a_store() {
     let key = store.key(&id).unwrap();
     let block = b"A0072K0TN00N0000F40D5672C6D0EC86F860BA88D44D00F0CA9A8CE8CD2F640287A9A9EB";
     let refused = KeyBlock::parse(block).unwrap().unwrap(&StoredProtectionKey::new(&key, WorkingKeyType::Tdes2));
-    assert_eq!(refused.err().unwrap().code(), "block_unsupported");
+    assert_eq!(refused.err(), Some(KeyBlockError::NeedsClearKey));
+}
+
+#[test]
+fn headers_of_what_is_not_supported_are_read() {
+    let tdes = kbpk(Version::B, 16);
+    let text = wrap(&header(Version::B, Algorithm::Tdes), &[], &[7; 16], &tdes, fill).unwrap();
+    // Version E has a longer MAC, and the length stands in the header.
+    for (block, version, usage) in [
+        (format!("E0112{}{}", &text[5..], "00".repeat(8)), Version::E, *b"B0"),
+        (text.replacen("B0TX", "S0RS", 1), Version::B, *b"S0"),
+        (text.replacen("B0TX", "K2TX", 1), Version::B, *b"K2"),
+        (text.replacen("B0TX", "B0EX", 1), Version::B, *b"B0"),
+    ] {
+        let read = KeyBlock::parse(block.as_bytes()).unwrap();
+        assert_eq!((read.header().version, read.header().usage.code()), (version, usage));
+        for refused in [read.unwrap(&tdes).err(), read.unwrap_material(&tdes).err()] {
+            assert_eq!(refused.unwrap().code(), "block_unsupported", "{block}");
+        }
+    }
+}
+
+/// Blocks that are known and such that nobody knows are kept; of a check value of the key it must be right.
+#[test]
+fn what_optional_blocks_say() {
+    let (kbpk, key) = (kbpk(Version::B, 16), [0x11, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF].repeat(2));
+    let key: Vec<u8> = key.iter().enumerate().map(|(i, byte)| byte ^ u8::try_from(i).unwrap()).collect();
+    let material = KeyMaterial::new("tdes-base", &key).unwrap();
+    let (legacy, cmac) = (material.check_value().to_string(), material.cmac_check_value().unwrap().to_string());
+    let unwrapped = |optional: &[(&[u8; 2], &str)]| {
+        let blocks: Vec<_> =
+            optional.iter().map(|(id, data)| OptionalBlock { id: **id, data: (*data).into() }).collect();
+        let text = wrap(&header(Version::B, Algorithm::Tdes), &blocks, &key, &kbpk, fill).unwrap();
+        let block = KeyBlock::parse(text.as_bytes()).unwrap();
+        assert!(block.optional().starts_with(&blocks));
+        block.unwrap_material(&kbpk).map(|found| found.expose() == key)
+    };
+    let (legacy, cmac) = (format!("00{legacy}"), format!("01{cmac}"));
+    for optional in [
+        &[(b"KC", legacy.as_str())][..],
+        &[(b"KC", cmac.as_str()), (b"KP", "00123456")],
+        &[(b"LB", "base key of the shops"), (b"TS", "2026-01-02T03:04:05Z"), (b"CT", "000000")],
+        &[(b"Z9", "whatever it says"), (b"10", "a number of one's own")],
+        &[(b"KC", "99A method to come")],
+    ] {
+        assert_eq!(unwrapped(optional), Ok(true), "{optional:?}");
+    }
+    let wrong = |method: &str, right: &str| {
+        format!(
+            "{method}{}",
+            right.chars().skip(2).map(|digit| if digit == 'F' { '0' } else { 'F' }).collect::<String>()
+        )
+    };
+    for stated in [wrong("00", &legacy), wrong("01", &cmac), format!("00{}", &cmac[2..]), "00".into(), "01zz".into()] {
+        assert_eq!(unwrapped(&[(b"KC", &stated)]), Err(KeyBlockError::CheckValue), "{stated}");
+    }
 }
 
 proptest! {
