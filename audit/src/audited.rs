@@ -88,10 +88,15 @@ impl<S: KeyStore> KeyStore for Audited<S> {
         Self: 's;
 
     fn key(&self, id: &KeyId) -> Result<AuditedKey<'_, S>, KeyError> {
-        match self.store.key(id) {
-            Ok(key) => Ok(AuditedKey::stored(self, id, key)),
+        // Of a base key with versions the one that is used.
+        match self.store.key_in_use(id).and_then(|used| Ok((self.store.key(&used)?, used))) {
+            Ok((key, used)) => Ok(AuditedKey::stored(self, &used, key)),
             Err(error) => self.record(Err(error), |result| Record::new(Event::FindKey, result).key(id)),
         }
+    }
+
+    fn key_in_use(&self, id: &KeyId) -> Result<KeyId, KeyError> {
+        self.store.key_in_use(id)
     }
 
     fn custody(&self, scheme: Scheme) -> Custody {

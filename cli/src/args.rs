@@ -1,8 +1,12 @@
 //! The command line as it is typed. The texts here are the manual.
 
+mod keys;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, builder::TypedValueParser};
+
+pub(crate) use keys::{Components, ImportBlock, Keys, Period};
 
 use crate::simulate::args::Simulate;
 
@@ -230,106 +234,6 @@ pub(crate) struct Conformance {
     /// Import test keys as permanent objects (default: session objects, gone when the run ends)
     #[arg(long)]
     pub(crate) token_objects: bool,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Keys {
-    /// Put a key together from two or more components and store it in the token
-    #[command(after_help = "Components are read from files or typed in without echo, never from the command line.\n\
-        The check value of each component and of the key is shown. tdes-base, aes-base, ff1, wrap: cipher of a zero\n\
-        block (3 bytes), AES also CMAC (5 bytes, X9.143); hmac: MAC of an empty message (3 bytes).")]
-    Import(Import),
-    /// Unwrap keys from TR-31 / X9.143 key blocks (versions B and D) under a key of the token, and store them in it
-    #[command(
-        after_help = "Blocks are read from files or standard input, never from the command line. Usage and algorithm in the\n\
-        header say what a key is for: B0 base key, K1 key block protection key, M7 HMAC key. All blocks are unwrapped and\n\
-        all names looked up before the first key is stored. The protection key stays in the token; the keys in the blocks\n\
-        pass through wiped host memory."
-    )]
-    ImportBlock(ImportBlock),
-    /// Make a key inside the token: an HMAC key (for tokens), or an AES key
-    Generate {
-        /// The key's name (CKA_LABEL)
-        #[arg(long)]
-        id: String,
-        /// What the key is for
-        #[arg(long, value_parser = ["aes-base", "aes-kbpk", "ff1", "hmac", "wrap"], default_value = "hmac")]
-        kind: String,
-        /// Size of an AES key
-        #[arg(long, value_parser = ["128", "192", "256"], default_value = "256")]
-        bits: String,
-        #[command(flatten)]
-        period: Period,
-    },
-    /// Take a key out of use for good; it stays in the token
-    Retire {
-        /// The key's name (CKA_LABEL)
-        #[arg(long)]
-        id: String,
-    },
-    /// Check every key in the token, and fail if one is not kept safely
-    Check {
-        /// What a token for production must be: no software, and each key bound to the one mechanism of its kind
-        #[arg(long)]
-        production: bool,
-    },
-    /// List the keys in the token: kind, check value, whether bound to one mechanism, and what is unsafe about them
-    List,
-    /// Delete a key from the token
-    Delete {
-        /// The key's name (CKA_LABEL)
-        #[arg(long)]
-        id: String,
-        /// Really delete
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Import {
-    /// The key's name (CKA_LABEL)
-    #[arg(long)]
-    pub(crate) id: String,
-    /// What the key is for
-    #[arg(long, value_parser = ["tdes-base", "aes-base", "tdes-kbpk", "aes-kbpk", "hmac", "ff1", "wrap"])]
-    pub(crate) kind: String,
-    /// A component in hex, from a file; give this once for each component
-    #[arg(long, value_name = "FILE")]
-    pub(crate) component_file: Vec<PathBuf>,
-    /// How many components will be typed in
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=9), conflicts_with = "component_file")]
-    pub(crate) components: u8,
-    /// The key's expected check value, 4 to 10 hex digits; with another one nothing is stored
-    #[arg(long, value_name = "HEX")]
-    pub(crate) check_value: Option<String>,
-    #[command(flatten)]
-    pub(crate) period: Period,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct ImportBlock {
-    /// The name of the protection key (KBPK) in the token, of kind tdes-kbpk or aes-kbpk
-    #[arg(long, value_name = "ID")]
-    pub(crate) kbpk: String,
-    /// The new key's name and the file of its block; `-` is standard input
-    #[arg(value_name = "ID=FILE", required = true)]
-    pub(crate) blocks: Vec<String>,
-    /// The key's expected check value, 4 to 10 hex digits, for one block; with another one nothing is stored
-    #[arg(long, value_name = "HEX")]
-    pub(crate) check_value: Option<String>,
-    #[command(flatten)]
-    pub(crate) period: Period,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Period {
-    /// The first day on which the key may be used, in UTC
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub(crate) valid_from: Option<String>,
-    /// The last one
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub(crate) valid_to: Option<String>,
 }
 
 #[derive(clap::Args)]

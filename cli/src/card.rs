@@ -1,5 +1,6 @@
 //! `p2pe decrypt` and `p2pe tokenize`.
 
+use dukpt::{KeyId, KeyStore};
 use p2pe_audit::{Audited, Event, Record};
 use p2pe_config::{Access, Config, Store};
 use p2pe_crypto::{CardData, Decryptor, Entry, Form, MerchantId, Payload, Tokenizer, TrackNumber};
@@ -24,7 +25,7 @@ pub(crate) fn decrypt(global: &Global, args: &Decrypt, output: &Output) -> Resul
         ("format", format_name(&payload)),
         ("ksn", payload.ksn().to_string()),
         ("profile", device.profile.to_string()),
-        ("base_key", device.base_key.to_string()),
+        ("base_key", decryptor.store().key_in_use(&device.base_key)?.to_string()),
         ("keys_in", decryptor.custody(&payload).to_string()),
     ];
     rows.extend(shown(&card, args.reveal));
@@ -49,13 +50,12 @@ pub(crate) fn tokenize(global: &Global, args: &Tokenize, output: &Output) -> Res
 
 /// The card of a payload, once its decryption is recorded.
 fn card(decryptor: &Decryptor<Audited<Store>>, payload: &Payload, journal: &Journal) -> Result<CardData, Failure> {
-    let device = decryptor.device(payload).ok();
+    // Of a base key with versions the one in use, as far as there is one.
+    let in_use = |id: &KeyId| decryptor.store().key_in_use(id).unwrap_or_else(|_| id.clone());
+    let key = decryptor.device(payload).ok().map(|device| in_use(&device.base_key));
     let entry = |result| {
         let entry = Record::new(Event::Decrypt, result).ksn(payload.ksn()).custody(decryptor.custody(payload));
-        match device {
-            Some(device) => entry.key(&device.base_key),
-            None => entry,
-        }
+        key.iter().fold(entry, Record::key)
     };
     journal.record(entry, decryptor.decrypt(payload).map_err(Failure::from))
 }

@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 use crate::{
     args::{Doctor, Global},
     audit::Journal,
+    ceremony::{component_from_file, malformed},
     failure::Failure,
-    input,
-    keys::{component_from_file, malformed},
-    open,
+    input, open,
     output::Output,
 };
 

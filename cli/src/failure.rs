@@ -86,7 +86,11 @@ impl From<KeyError> for Failure {
             KeyError::Ambiguous(_) => "delete all but one with the HSM's own tool",
             KeyError::AlreadyExists(_) => "choose another name, or delete the old key first",
             KeyError::Pending(_) | KeyError::Expired(_) | KeyError::Retired(_) => {
-                "p2pe keys list shows each key's state; use the key of the present period"
+                "p2pe keys list shows each key's state: activate the next key, or name a past one in still_decrypt of the settings"
+            }
+            KeyError::VariantMismatch(_) => "delete the key and import it again: both keys are made together",
+            KeyError::NameMismatch(_) => {
+                "as tdes-dukpt:FFFF987654:v2 or aes-dukpt:12345678:v1; or choose a name of another form"
             }
             KeyError::NotPermitted => "the key is of another kind or size than the profile says; see p2pe keys list",
             KeyError::Exhausted(_) => "no KSN follows the last one of a device: begin at a lower counter",

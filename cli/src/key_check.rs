@@ -54,8 +54,8 @@ fn of(entry: &KeyEntry, production: bool) -> Vec<String> {
     if entry.state == KeyState::Expired {
         problems.push("its cryptoperiod is over".into());
     }
-    if production && entry.kind.is_some() && !entry.bound {
-        problems.push("CKA_ALLOWED_MECHANISMS is not the one mechanism of its kind".into());
+    if production {
+        problems.extend(entry.doubts.iter().map(|doubt| doubt.to_string()));
     }
     if production && !entry.permanent {
         problems.push("CKA_TOKEN=false".into());
@@ -84,7 +84,10 @@ mod tests {
             permanent: true,
             generated: false,
             problems: Vec::new(),
+            doubts: Vec::new(),
             period: Cryptoperiod::default(),
+            activated: None,
+            retired: None,
             state: KeyState::Active,
             bound: true,
             check_value: None,
@@ -98,7 +101,8 @@ mod tests {
         assert_eq!(of(&unsafe_key, false), ["CKA_EXTRACTABLE=true", "CKA_MODIFIABLE=true"]);
         assert_eq!(of(&KeyEntry { state: KeyState::Expired, ..entry() }, false), ["its cryptoperiod is over"]);
         assert_eq!(of(&KeyEntry { kind: None, bound: false, ..entry() }, false).len(), 1);
-        for strict in [KeyEntry { bound: false, ..entry() }, KeyEntry { permanent: false, ..entry() }] {
+        let doubtful = KeyEntry { doubts: vec!["CKA_MODIFIABLE unknown"], ..entry() };
+        for strict in [doubtful, KeyEntry { permanent: false, ..entry() }] {
             assert_eq!((of(&strict, false).len(), of(&strict, true).len()), (0, 1));
         }
     }

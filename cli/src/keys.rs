@@ -1,17 +1,15 @@
-//! `p2pe keys`: the key ceremony and the inventory.
+//! `p2pe keys`: keys into the token, through their life, and out of it; and the inventory.
 
-use std::path::Path;
-
-use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, MaterialError, aes::KeyType};
-use p2pe_audit::{Event, Label, Record};
-use p2pe_config::{Access, Config, KeyFileError, Store, StoreSettings, key_from_hex, read_key_file};
-use pkcs11_backend::{Cryptoperiod, Date};
+use dukpt::{BdkName, CheckValue, KeyError, KeyId, KeyImport, KeyKind, Lifetime, aes::KeyType};
+use p2pe_audit::{Event, Record};
+use p2pe_config::{Access, Config, Store, StoreSettings};
+use pkcs11_backend::{Cryptoperiod, Date, KeyEntry, Start};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use crate::{
-    args::{Global, Import, Keys, Period},
+    args::{Global, Keys, Period},
     audit::Journal,
+    ceremony::{Ceremony, Purpose, check_value, shown},
     failure::Failure,
     key_block, key_check, open,
     output::Output,
@@ -24,7 +22,7 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
         Keys::Import(args) => vec![(Event::ImportKey, Some(key_id(&args.id)?))],
         Keys::ImportBlock(args) => key_block::steps(args)?,
         Keys::Generate { id, .. } => vec![(Event::GenerateKey, Some(key_id(id)?))],
-        Keys::Retire { id } => vec![(Event::ChangeKey, Some(key_id(id)?))],
+        Keys::Activate { id } | Keys::Retire { id } => vec![(Event::ChangeKey, Some(key_id(id)?))],
         Keys::Delete { id, .. } => vec![(Event::DeleteKey, Some(key_id(id)?))],
         Keys::Check { .. } | Keys::List => vec![(Event::InspectKey, None)],
     };
@@ -37,14 +35,15 @@ fn done(global: &Global, config: &Config, args: &Keys, journal: &Journal, output
     match args {
         // The components are put together before the token is opened: a typing mistake costs no session.
         Keys::Import(args) => {
-            let id = key_id(&args.id)?;
-            let ceremony = Ceremony::hold(&id, args, journal, output)?;
-            let period = args.period.read()?;
+            let (id, period) = (key_id(&args.id)?, args.period.read()?);
+            let expected = expected(args.check_value.as_deref())?;
+            let purpose = Purpose { kind: &args.kind, id: &id, expected };
+            let ceremony = Ceremony::hold(&purpose, &args.components, journal, output)?;
             let mut store = token(global, config)?;
             store.token().map_err(no_token)?.import_for(&id, &ceremony.key, Lifetime::Permanent, &period)?;
-            ceremony.report(&id, output)
+            report(&ceremony, &id, output)
         }
-        Keys::ImportBlock(args) => key_block::import(args, || token(global, config), output),
+        Keys::ImportBlock(args) => key_block::import(args, || token(global, config), journal, output),
         Keys::Generate { id, kind, bits, period } => {
             let (id, kind) = (key_id(id)?, generated(kind, bits));
             let mut store = token(global, config)?;
@@ -55,6 +54,12 @@ fn done(global: &Global, config: &Config, args: &Keys, journal: &Journal, output
             output.result(&value, || {
                 format!("{id} made inside the token, {}, check value {check_value}\n", kind_name(kind))
             })
+        }
+        Keys::Activate { id } => {
+            let id = key_id(id)?;
+            let mut store = token(global, config)?;
+            store.token().map_err(no_token)?.activate(&id)?;
+            output.result(&json!({ "activated": id.as_str() }), || format!("{id} is active\n"))
         }
         Keys::Retire { id } => {
             let id = key_id(id)?;
@@ -110,133 +115,27 @@ pub(crate) fn key_id(id: &str) -> Result<KeyId, Failure> {
 
 /// The check value that a key must have.
 pub(crate) fn expected(value: Option<&str>) -> Result<Option<CheckValue>, Failure> {
-    let value = value.map(str::parse::<CheckValue>).transpose();
-    value.map_err(|error| Failure::usage(error, "correct --check-value"))
+    value.map(|value| check_value(value, "--check-value")).transpose()
 }
 
-/// Compares a key's check values, of either method, with the expected one.
-pub(crate) fn confirm(key: &KeyMaterial, expected: Option<CheckValue>, hint: &'static str) -> Result<(), Failure> {
-    let Some(expected) = expected else { return Ok(()) };
-    let cmac = key.cmac_check_value().is_some_and(|value| value.agrees(&expected));
-    if cmac || key.check_value().agrees(&expected) {
-        return Ok(());
-    }
-    let found = key.check_value();
-    Err(Failure::usage(format!("the key's check value is {found}, not {expected}: nothing was stored"), hint))
-}
-
-/// A key put together from its components, with the check values that were shown.
-struct Ceremony {
-    key: KeyMaterial,
-    components: Vec<CheckValue>,
-}
-
-impl Ceremony {
-    fn hold(id: &KeyId, args: &Import, journal: &Journal, output: &Output) -> Result<Self, Failure> {
-        let expected = expected(args.check_value.as_deref())?;
-        let count =
-            if args.component_file.is_empty() { usize::from(args.components) } else { args.component_file.len() };
-        let mut bytes = Vec::with_capacity(count);
-        let mut components = Vec::with_capacity(count);
-        for number in 1..=count {
-            let entered = || {
-                let component = match args.component_file.get(number - 1) {
-                    Some(path) => component_from_file(path)?,
-                    None => component_typed_in(number, count)?,
-                };
-                let check_value = KeyMaterial::new(&args.kind, &component).map_err(malformed)?.check_value();
-                Ok((component, check_value))
-            };
-            let which = Label::of(&format!("component {number} of {count}"));
-            let entry = |result| which.iter().fold(Record::new(Event::Component, result).key(id), Record::subject);
-            let (component, check_value) = journal.record(entry, entered())?;
-            output.note(&format!("component {number} of {count}: check value {check_value}"))?;
-            bytes.push(component);
-            components.push(check_value);
-        }
-        let parts: Vec<&[u8]> = bytes.iter().map(|part| part.as_slice()).collect();
-        let key = KeyMaterial::from_components(&args.kind, &parts).map_err(malformed)?;
-        confirm(
-            &key,
-            expected,
-            "one component is wrong: compare the check values of the components with the custodians' forms",
-        )?;
-        Ok(Self { key, components })
-    }
-
-    fn report(&self, id: &KeyId, output: &Output) -> Result<(), Failure> {
-        let kind = self.key.kind().name();
-        let check_value = self.key.check_value().to_string();
-        let cmac = self.key.cmac_check_value().map(|value| value.to_string());
-        let components: Vec<Value> = self.components.iter().map(|value| json!(value.to_string())).collect();
-        let value = json!({
-            "id": id.as_str(), "kind": kind, "check_value": check_value, "check_value_cmac": cmac, "components": components,
-        });
-        output.result(&value, || {
-            let cmac = cmac.map(|value| format!(", CMAC {value}")).unwrap_or_default();
-            format!("{id} stored in the token, {kind}, check value {check_value}{cmac}\n")
-        })
-    }
-}
-
-pub(crate) fn malformed(error: MaterialError) -> Failure {
-    let hint = match error {
-        MaterialError::Weak => "these components are not what the custodians were given, or the key must be made anew",
-        MaterialError::SameComponent => "each component is another one: correct --component-file",
-        _ => "a component is as long as the key, in hex digits",
-    };
-    Failure::usage(error, hint)
-}
-
-pub(crate) fn component_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    read_key_file(path).map_err(|error| match error {
-        KeyFileError::InPlaceOfPath => Failure::usage(
-            "--component-file names a file, and here stands what looks like the component itself",
-            "it may be in the shell's history now: have a new one made, and put it into a file",
-        ),
-        KeyFileError::NotHex(_) => not_hex(),
-        error => Failure::usage(error, "correct --component-file"),
-    })
-}
-
-fn component_typed_in(number: usize, count: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let typed = rpassword::prompt_password(format!("component {number} of {count} (hex, not shown): "));
-    let typed = typed.map_err(|error| {
-        Failure::usage(
-            format!("cannot ask for a component: {error}"),
-            "run this at a terminal, or use --component-file",
-        )
-    })?;
-    key_from_hex(Zeroizing::new(typed).as_bytes()).ok_or_else(not_hex)
-}
-
-fn not_hex() -> Failure {
-    Failure::usage("a component is not hex digits", "correct it; it is not shown here")
+fn report(ceremony: &Ceremony, id: &KeyId, output: &Output) -> Result<(), Failure> {
+    let Ceremony { key, components } = ceremony;
+    let components: Vec<Value> = components.iter().map(|value| json!(value.to_string())).collect();
+    let kind = key.kind().name();
+    let value = json!({
+        "id": id.as_str(), "kind": kind, "check_value": key.check_value().to_string(),
+        "check_value_cmac": key.cmac_check_value().map(|value| value.to_string()), "components": components,
+    });
+    output.result(&value, || format!("{id} stored in the token, {kind}, check value {}\n", shown(key)))
 }
 
 fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
     let entries = store.token().map_err(no_token)?.list()?;
-    let rows: Vec<Value> = entries
-        .iter()
-        .map(|entry| {
-            json!({
-                "id": entry.id.to_string(),
-                "kind": entry.kind.map(kind_name),
-                "permanent": entry.permanent,
-                "generated": entry.generated,
-                "check_value": entry.check_value.map(|value| value.to_string()),
-                "state": entry.state.to_string(),
-                "valid_from": entry.period.start.map(|date| date.to_string()),
-                "valid_to": entry.period.end.map(|date| date.to_string()),
-                "bound_to_one_mechanism": entry.bound,
-                "problems": entry.problems,
-            })
-        })
-        .collect();
+    let rows: Vec<Value> = entries.iter().map(row).collect();
     output.result(&json!({ "keys": rows }), || {
         let mut text = format!(
-            "{:<24} {:<13} {:<10} {:<9} {:<7} {:<5} problems\n",
-            "id", "kind", "check", "origin", "state", "bound"
+            "{:<24} {:<13} {:<10} {:<9} {:<7} {:<21} {:<5} problems\n",
+            "id", "kind", "check", "origin", "state", "from/to", "bound"
         );
         for entry in &entries {
             let kind = entry.kind.map(kind_name).unwrap_or_else(|| "unknown".into());
@@ -244,13 +143,51 @@ fn list(store: &mut Store, output: &Output) -> Result<(), Failure> {
             let origin = if entry.generated { "generated" } else { "imported" };
             let bound = if entry.bound { "yes" } else { "no" };
             text += &format!(
-                "{:<24} {kind:<13} {check:<10} {origin:<9} {:<7} {bound:<5} {}\n",
+                "{:<24} {kind:<13} {check:<10} {origin:<9} {:<7} {:<21} {bound:<5} {}\n",
                 entry.id.to_string(),
                 entry.state,
+                days(entry),
                 entry.problems.join(", ")
             );
         }
         text
+    })
+}
+
+/// From when to when a key is used, as far as that is known.
+fn days(entry: &KeyEntry) -> String {
+    let start = match (entry.activated, entry.period.start) {
+        (Some(date), _) | (None, Start::On(date)) => date.to_string(),
+        (None, Start::Activation) => "?".into(),
+        (None, Start::Open) => String::new(),
+    };
+    let end = entry.retired.or(entry.period.end).map(|date| date.to_string()).unwrap_or_default();
+    if start.is_empty() && end.is_empty() { "-".into() } else { format!("{start}/{end}") }
+}
+
+fn row(entry: &KeyEntry) -> Value {
+    let day = |date: Option<Date>| date.map(|date| date.to_string());
+    let start = match entry.period.start {
+        Start::On(date) => Some(date),
+        Start::Open | Start::Activation => None,
+    };
+    let name = BdkName::read(&entry.id);
+    json!({
+        "id": entry.id.to_string(),
+        "ksn_prefix": name.map(|name| name.prefix().to_string()),
+        "version": name.and_then(|name| name.version()),
+        "kind": entry.kind.map(kind_name),
+        "permanent": entry.permanent,
+        "generated": entry.generated,
+        "check_value": entry.check_value.map(|value| value.to_string()),
+        "state": entry.state.to_string(),
+        "valid_from": day(start),
+        "valid_to": day(entry.period.end),
+        "activated": day(entry.activated),
+        "retired": day(entry.retired),
+        "bound_to_one_mechanism": entry.bound,
+        "problems": entry.problems,
+        "not_for_production": entry.doubts,
     })
 }
 
@@ -287,9 +224,14 @@ impl Period {
             let date = text.as_deref().map(str::parse::<Date>).transpose();
             date.map_err(|error| Failure::usage(error, "correct --valid-from or --valid-to"))
         };
-        let period = Cryptoperiod { start: date(&self.valid_from)?, end: date(&self.valid_to)? };
+        let start = match date(&self.valid_from)? {
+            _ if self.pending => Start::Activation,
+            Some(date) => Start::On(date),
+            None => Start::Open,
+        };
+        let period = Cryptoperiod { start, end: date(&self.valid_to)? };
         let is_over =
-            period.end.is_some_and(|end| end < Date::today() || period.start.is_some_and(|start| end < start));
+            period.end.is_some_and(|end| end < Date::today() || matches!(start, Start::On(start) if end < start));
         if is_over {
             return Err(Failure::usage(
                 "the cryptoperiod is over before it begins",

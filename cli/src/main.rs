@@ -4,6 +4,7 @@
 mod args;
 mod audit;
 mod card;
+mod ceremony;
 mod config;
 mod conformance;
 mod demo;
@@ -19,6 +20,7 @@ mod output;
 mod profiles;
 mod selftest;
 mod simulate;
+mod terminal;
 mod vault;
 
 use std::{env, process::ExitCode};

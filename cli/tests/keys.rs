@@ -35,65 +35,6 @@ fn the_life_of_a_key() {
 }
 
 #[test]
-fn a_wrong_check_value_stores_nothing() {
-    let folder = Folder::token();
-    folder.write("one", BDK);
-    folder.write("two", &"00".repeat(16));
-    let import = |check_value: &str| {
-        let files = ["--component-file", "one", "--component-file", "two"];
-        let args = ["keys", "import", "--id", "k", "--kind", "tdes-base", "--check-value", check_value];
-        folder.run(&[&args[..], &files].concat())
-    };
-    import("08D7B5").refused(2, "nothing was stored");
-    import("8D7").refused(2, "check value");
-    let none = folder.run(&["--json", "keys", "list"]).done().json();
-    assert_eq!(none["keys"].as_array().unwrap().len(), 0);
-    import("08D7").done();
-}
-
-#[test]
-fn components_that_are_none() {
-    let folder = Folder::token();
-    folder.write("short", &"00".repeat(15));
-    folder.write("text", "not hex");
-    folder.write("good", BDK);
-    let import = |one: &str, two: &str| {
-        let files = ["--component-file", one, "--component-file", two];
-        folder.run(&[&["keys", "import", "--id", "k", "--kind", "tdes-base"][..], &files].concat())
-    };
-    import("good", "short").refused(2, "15 bytes");
-    import("good", "text").refused(2, "not hex digits");
-    import("good", "nowhere").refused(2, "nowhere");
-    import("good", "/dev/zero").refused(2, "longer than");
-    // The component in place of its file's path, as custodians' forms print it.
-    for digits in [BDK.into(), format!("{} {}", &BDK[..16], &BDK[16..]), format!("{}-{}", &BDK[..4], &BDK[4..])] {
-        let ran = import("good", &digits);
-        ran.refused(2, "what looks like the component itself");
-        assert!(!format!("{}{}", ran.out, ran.err).contains(&digits));
-    }
-    let single = ["keys", "import", "--id", "k", "--kind", "tdes-base", "--component-file", "good"];
-    folder.run(&single).refused(2, "two or more components");
-}
-
-#[test]
-fn components_and_pin_are_typed_in_without_echo() {
-    let folder = Folder::token();
-    let token = folder.token.as_ref().unwrap();
-    let pin = std::fs::read_to_string(token.pin_file()).unwrap();
-    let settings = folder.dir.path().join("p2pe.toml");
-    let text = std::fs::read_to_string(&settings).unwrap();
-    let prompting: String =
-        text.lines().filter(|line| !line.starts_with("pin")).map(|line| format!("{line}\n")).collect();
-    folder.write("p2pe.toml", &prompting);
-
-    let other = "F".repeat(32);
-    let typed = format!("{BDK}\n{other}\n{}\n", pin.trim());
-    let ran = folder.at_terminal(&["keys", "import", "--id", "k", "--kind", "tdes-base"], &typed).done();
-    assert!(ran.out.contains("component 2 of 2") && ran.out.contains("stored in the token"), "{}", ran.out);
-    assert!(!ran.out.contains(BDK) && !ran.out.contains(&other) && !ran.out.contains(pin.trim()), "{}", ran.out);
-}
-
-#[test]
 fn the_pin_of_the_settings_goes_to_no_other_token() {
     let folder = Folder::token();
     let token = folder.token.as_ref().unwrap();

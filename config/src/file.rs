@@ -39,6 +39,7 @@ pub(crate) struct Pkcs11Table {
     pub(crate) init: Option<String>,
     pub(crate) allow_unsafe_keys: bool,
     pub(crate) forbid_hybrid: bool,
+    pub(crate) still_decrypt: Vec<String>,
 }
 
 pub(crate) struct CacheTable {
@@ -122,6 +123,7 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
                 "cache",
                 "pool",
                 "forbid_hybrid",
+                "still_decrypt",
             ])?;
             Ok(StoreTable::Pkcs11(Pkcs11Table {
                 module: table.text("module")?.map(Into::into),
@@ -131,6 +133,7 @@ fn store(mut table: Table<'_, '_>) -> Result<StoreTable, Problem> {
                 init: table.text("init")?,
                 allow_unsafe_keys: table.flag("allow_unsafe_keys")?,
                 forbid_hybrid: table.flag("forbid_hybrid")?,
+                still_decrypt: table.texts("still_decrypt")?,
             }))
         }
         _ => Err(table.must_be("kind", "\"memory\" or \"pkcs11\"")),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use dukpt::{KeyId, Ksn, KsnPrefix, Scheme, cache::Limits};
+use dukpt::{BdkName, KeyId, Ksn, KsnPrefix, Scheme, cache::Limits};
 use p2pe_audit::{AuditError, Label, Log, Options};
 use p2pe_crypto::{Device, DeviceProfile, Devices};
 use pkcs11_backend::{PinSource, Settings};
@@ -146,7 +146,7 @@ pub fn key_id(name: &str, setting: &'static str) -> Result<KeyId, ConfigError> {
 
 /// A population of devices from its settings: `ksn_prefix` in hex, or in its place the `ksn` of any of its payloads,
 /// whose first 5 bytes (TDES) or 4-byte BDK id (AES) count; the base key's name; the profile's name, of `own` or of the
-/// profiles that come with the library.
+/// profiles that come with the library. A base key whose name says for which KSNs it is ([`BdkName`]) must be for these.
 ///
 /// # Errors
 /// [`ConfigError::Device`].
@@ -165,6 +165,9 @@ pub fn device(
     })?;
     let prefix = prefix(ksn_prefix, ksn, profile.scheme()).map_err(refused)?;
     let base_key = KeyId::new(base_key).map_err(|error| refused(error.to_string()))?;
+    if BdkName::read(&base_key).is_some_and(|name| !name.prefix().overlaps(&prefix)) {
+        return Err(refused(format!("its base key {base_key} is for other KSNs")));
+    }
     Ok((prefix, Device { base_key, profile }))
 }
 
@@ -189,7 +192,8 @@ fn store(table: StoreTable, folder: &Path) -> Result<StoreSettings, ConfigError>
             let files = keys.into_iter().map(|table| key_file(table, folder)).collect::<Result<_, _>>()?;
             Ok(StoreSettings::Memory(files))
         }
-        StoreTable::Pkcs11(Pkcs11Table { module, token, uri, pin, init, allow_unsafe_keys, forbid_hybrid }) => {
+        StoreTable::Pkcs11(table) => {
+            let Pkcs11Table { module, token, uri, pin, init, allow_unsafe_keys, forbid_hybrid, still_decrypt } = table;
             let named = TokenSettings {
                 module: module.map(|module| folder.join(module)),
                 token: TokenSettings::token(token.as_deref(), uri.as_deref())?,
@@ -202,6 +206,8 @@ fn store(table: StoreTable, folder: &Path) -> Result<StoreSettings, ConfigError>
             settings.init = init;
             settings.allow_unsafe_keys = allow_unsafe_keys;
             settings.forbid_hybrid = forbid_hybrid;
+            let ids = still_decrypt.iter().map(|id| key_id(id, "[store] still_decrypt"));
+            settings.still_decrypt = ids.collect::<Result<_, _>>()?;
             Ok(StoreSettings::Pkcs11(Box::new(settings)))
         }
     }

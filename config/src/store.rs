@@ -165,6 +165,14 @@ impl KeyStore for Store {
         }
     }
 
+    fn key_in_use(&self, id: &KeyId) -> Result<KeyId, KeyError> {
+        match self {
+            Self::Memory(store) => store.key_in_use(id),
+            Self::Pkcs11(store, _) => store.key_in_use(id),
+            Self::Failed(test) => Err(KeyError::SelfTest(test)),
+        }
+    }
+
     fn custody(&self, scheme: Scheme) -> Custody {
         match self {
             Self::Pkcs11(store, _) => store.custody(scheme),

@@ -52,6 +52,13 @@ impl<'t, 'i> Table<'t, 'i> {
         Ok(Some(text.into()))
     }
 
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let wrong = || self.must_be(name, "a list of texts in quotes");
+        let texts = value.get_ref().as_array().ok_or_else(wrong)?.iter();
+        texts.map(|text| text.get_ref().as_str().map(Into::into).ok_or_else(wrong)).collect()
+    }
+
     pub(crate) fn needed(&self, name: &str) -> Result<String, Problem> {
         let lacks = || Problem { line: line(self.text, self.at), what: format!("{} lacks {name}", self.name) };
         self.text(name)?.ok_or_else(lacks)

@@ -77,16 +77,12 @@ impl TokenSettings {
         let module = self.module.or_else(|| of_uri?.module_path().map(Into::into));
         let module = module.or_else(|| below.map(|below| below.module.clone()));
         let token = self.token.or_else(|| below.map(|below| below.token.clone()));
-        let mut settings = Settings::new(
-            module.ok_or(TokenSettingsError::NoModule)?,
-            token.ok_or(TokenSettingsError::NoToken)?,
-            pin.unwrap_or(PinSource::Prompt),
-        );
-        if let Some(below) = below {
-            settings.init.clone_from(&below.init);
-            settings.allow_unsafe_keys = below.allow_unsafe_keys;
-            settings.forbid_hybrid = below.forbid_hybrid;
-        }
-        Ok(settings)
+        let module = module.ok_or(TokenSettingsError::NoModule)?;
+        let token = token.ok_or(TokenSettingsError::NoToken)?;
+        let pin = pin.unwrap_or(PinSource::Prompt);
+        Ok(match below {
+            Some(below) => Settings { module, token, pin, ..below.clone() },
+            None => Settings::new(module, token, pin),
+        })
     }
 }

@@ -148,6 +148,9 @@ fn a_token_and_its_pin() {
     assert_eq!(given.pin, PinSource::File("/etc/p2pe/pin".into()));
     assert_eq!((given.init.as_deref(), given.allow_unsafe_keys), (Some("configdir='x'"), false));
     assert!(!given.forbid_hybrid && settings("token = \"p2pe\"\nforbid_hybrid = true").forbid_hybrid);
+    let past = settings("token = \"p2pe\"\nstill_decrypt = [\"bdk-2025\", \"aes-dukpt:12345678:v1\"]").still_decrypt;
+    assert_eq!(past, ["bdk-2025", "aes-dukpt:12345678:v1"].map(|id| KeyId::new(id).unwrap()));
+    assert!(given.still_decrypt.is_empty());
     assert_eq!(settings("token = \"p2pe\"\npin = { env = \"P\" }").pin, PinSource::Env("P".into()));
     assert_eq!(settings("token = \"p2pe\"\npin = \"prompt\"").pin, PinSource::Prompt);
     assert_eq!(settings("token = \"p2pe\"").pin, PinSource::Prompt);
@@ -179,6 +182,11 @@ fn a_token_and_its_pin() {
 fn what_is_refused() {
     let device = |line: &str, by: &str| parse(&DEVICES.replacen(line, by, 1));
     assert!(device("", "").is_ok());
+    // A base key's name may say for which KSNs it is, more or less closely.
+    for name in ["tdes-dukpt:FFFF987654", "tdes-dukpt:FFFF987654:v2", "tdes-dukpt:FFFF98:v2"] {
+        assert!(device("\"bdk-2025\"", &format!("{name:?}")).is_ok(), "{name}");
+        assert!(device("\"bdk-2026\"", &format!("{name:?}")).is_ok(), "{name}");
+    }
     for (line, by) in [
         ("\"FFFF98765432\"", "\"FFFF987654\""),
         ("\"FFFF987654\"", "\"FFFF98765\""),
@@ -189,6 +197,9 @@ fn what_is_refused() {
         ("track-aes-dukpt-256", "track-aes-dukpt-128-256"),
         ("track-aes-dukpt-256", "track-tdes"),
         ("\"bdk-2025\"", "\"\""),
+        ("\"bdk-2025\"", "\"tdes-dukpt:FFFF987655:v1\""),
+        ("\"bdk-2025\"", "\"aes-dukpt:FFFF9876\""),
+        ("\"bdk-aes\"", "\"aes-dukpt:12345679:v1\""),
         ("ksn_prefix = \"FFFF987654\"", ""),
         ("ksn = \"1234", "ksn_prefix = \"12\"\nksn = \"1234"),
         ("00000001\"", "00000000\""),
@@ -261,6 +272,8 @@ fn errors_name_file_line_and_field_and_no_value() {
         (format!("{STORE}pin = {{ file = \"735146\", env = \"735146\" }}\n"), 5, "pin must be"),
         (format!("{STORE}init = [\"735146\"]\n"), 5, "init"),
         (format!("{STORE}allow_unsafe_keys = \"735146\"\n"), 5, "allow_unsafe_keys must be true or false"),
+        (format!("{STORE}still_decrypt = \"735146\"\n"), 5, "still_decrypt must be a list of texts in quotes"),
+        (format!("{STORE}still_decrypt = [735146]\n"), 5, "still_decrypt must be a list of texts in quotes"),
         (format!("{STORE}user_pin = \"735146\"\n"), 5, "has no \"user_pin\"; it has kind, module, token"),
         (format!("{STORE}[[store.key]]\nid = \"735146\"\n"), 5, "has no \"key\""),
         (format!("{memory}token = \"735146\"\n"), 3, "[store] of kind memory has no \"token\"; it has kind, key"),
@@ -310,6 +323,7 @@ fn one_decision_on_module_token_and_pin() {
     let below = Settings {
         init: Some("i".into()),
         forbid_hybrid: true,
+        still_decrypt: vec![KeyId::new("bdk-2025").unwrap()],
         ..Settings::new("/below.so", TokenSelector::label("below"), file("b"))
     };
     let uri = |text: &str| TokenSettings::token(None, Some(text)).unwrap();
@@ -332,6 +346,7 @@ fn one_decision_on_module_token_and_pin() {
         );
         // What is forbidden stays forbidden.
         assert_eq!((settings.init.as_deref(), settings.forbid_hybrid), (Some("i"), true));
+        assert_eq!(settings.still_decrypt, below.still_decrypt);
     }
     let alone = TokenSettings { token: full(), ..TokenSettings::default() }.settings(None).unwrap();
     assert_eq!((alone.module.as_path(), alone.pin), (Path::new("/u.so"), file("/u")));

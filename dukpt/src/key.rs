@@ -180,6 +180,14 @@ pub trait KeyStore {
     /// [`KeyError::NotFound`]; a backend may refuse a key that is not safely kept.
     fn key(&self, id: &KeyId) -> Result<Self::Key<'_>, KeyError>;
 
+    /// The name of the key that `id` stands for: itself, or the version of a base key in use ([`crate::BdkName`]).
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`] of a base key without versions.
+    fn key_in_use(&self, id: &KeyId) -> Result<KeyId, KeyError> {
+        Ok(id.clone())
+    }
+
     /// Where the working keys of a scheme live in this store.
     fn custody(&self, scheme: Scheme) -> Custody;
 }
@@ -192,6 +200,10 @@ impl<S: KeyStore> KeyStore for &S {
 
     fn key(&self, id: &KeyId) -> Result<Self::Key<'_>, KeyError> {
         (**self).key(id)
+    }
+
+    fn key_in_use(&self, id: &KeyId) -> Result<KeyId, KeyError> {
+        (**self).key_in_use(id)
     }
 
     fn custody(&self, scheme: Scheme) -> Custody {
@@ -331,6 +343,12 @@ pub enum KeyError {
     /// The key was taken out of use.
     #[error("key {0} is retired")]
     Retired(KeyId),
+    /// The variant key of a TDES base key is not the one that was made with it.
+    #[error("the variant key of {0} is not the one that was made with it")]
+    VariantMismatch(KeyId),
+    /// A name that stands for other keys ([`crate::BdkName`]).
+    #[error("{0} is no name for this key: SCHEME:BDK-ID:vN is a version of the base key of its scheme")]
+    NameMismatch(KeyId),
     /// The key is kept unsafely; the attribute is named.
     #[error("key {id} has the unsafe attribute {attribute}")]
     UnsafeAttribute {
@@ -375,6 +393,8 @@ impl KeyError {
             Self::Pending(_) => "key_pending",
             Self::Expired(_) => "key_expired",
             Self::Retired(_) => "key_retired",
+            Self::VariantMismatch(_) => "key_variant_mismatch",
+            Self::NameMismatch(_) => "key_name_mismatch",
             Self::UnsafeAttribute { .. } => "key_unsafe_attribute",
             Self::SelfTest(_) => "self_test",
             Self::Device { .. } => "key_device",

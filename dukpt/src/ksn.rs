@@ -140,6 +140,19 @@ impl KsnPrefix {
         }
     }
 
+    /// The scheme.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Whether one of the two prefixes is the beginning of the other, so that a KSN may have both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (one, two) = (self.as_bytes(), other.as_bytes());
+        self.scheme == other.scheme && (one.starts_with(two) || two.starts_with(one))
+    }
+
     /// The prefix bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

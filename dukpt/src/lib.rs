@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod aes;
+mod bdk_name;
 pub mod cache;
 mod check_value;
 mod clear;
@@ -18,6 +19,7 @@ pub mod self_test;
 mod software;
 pub mod tdes;
 
+pub use bdk_name::BdkName;
 pub use check_value::{CheckMethod, CheckValue, CheckValueError};
 pub use clear::Cbc;
 pub use key::{Custody, Key, KeyError, KeyId, KeyIdError, KeyImport, KeyStore, Lifetime};

@@ -148,6 +148,13 @@ impl KeyMaterial {
         }
     }
 
+    /// The legacy check value of [`KeyMaterial::tdes_variant`].
+    #[must_use]
+    pub fn tdes_variant_check_value(&self) -> Option<CheckValue> {
+        let variant = self.tdes_variant()?;
+        CheckMethod::Legacy.of((&*variant).into()).ok()
+    }
+
     /// The variant key whose TDES encryption gives the right half of an initial key (X9.24-1:2009, A.6), 16 bytes.
     /// A token keeps it beside the base key. `None` for other kinds.
     #[must_use]
@@ -190,4 +197,18 @@ pub enum MaterialError {
     /// All bytes zero, or a TDES key that is single DES because parts of it are equal.
     #[error("the key is weak: all zero, or a TDES key with equal parts")]
     Weak,
+}
+
+impl MaterialError {
+    /// A stable name of the variant, for reports and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Kind => "key_kind",
+            Self::Length(_) => "component_length",
+            Self::Components => "components",
+            Self::SameComponent => "component_twice",
+            Self::Weak => "key_weak",
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! Keys on their way into the token.
 
 use cryptoki_sys::{CK_ULONG, CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN};
-use dukpt::{CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, aes::WorkingKeyType};
+use dukpt::{BdkName, CheckValue, KeyError, KeyId, KeyImport, KeyKind, KeyMaterial, Lifetime, aes::WorkingKeyType};
 
 use crate::{
     Cryptoperiod, Pkcs11Store,
     direct::Object,
     failure::Failure,
     kind::{self, Source},
+    period::Written,
     store::variant_label,
 };
 
@@ -20,7 +21,8 @@ impl KeyImport for Pkcs11Store {
     /// A token that does not know `CKA_COPYABLE` or `CKA_ALLOWED_MECHANISMS` (NSS) gets the key without the two.
     ///
     /// # Errors
-    /// [`KeyError::AlreadyExists`], also for the variant's label; [`KeyError::UnsafeAttribute`];
+    /// [`KeyError::AlreadyExists`], also for the variant's label and for a mark that an earlier key of this name left;
+    /// [`KeyError::NameMismatch`]; [`KeyError::UnsafeAttribute`];
     /// [`KeyError::Device`], as for a permanent key in the read-only session of [`Token::store`](crate::Token::store).
     fn import(&mut self, id: &KeyId, material: &KeyMaterial, lifetime: Lifetime) -> Result<(), KeyError> {
         self.import_for(id, material, lifetime, &Cryptoperiod::default())
@@ -48,13 +50,16 @@ impl Pkcs11Store {
     ) -> Result<(), KeyError> {
         let kind = material.kind();
         let variant = if self.makes_inside(kind) { None } else { material.tdes_variant() };
-        self.must_be_free(id, id.as_str())?;
+        self.must_be_new(id, kind)?;
         if variant.is_some() {
             self.must_be_free(id, &variant_label(id))?;
         }
-        let mut made = vec![self.make(kind, id.as_str(), lifetime, Source::Bytes(material.expose()), period)?];
+        let check_value = variant.as_ref().and_then(|_| material.tdes_variant_check_value());
+        let written = Written { period: *period, variant: check_value };
+        let mut made = vec![self.make(kind, id.as_str(), lifetime, Source::Bytes(material.expose()), &written)?];
         if let Some(variant) = variant {
-            match self.make(kind, &variant_label(id), lifetime, Source::Bytes(&variant[..]), period) {
+            let written = Written { period: *period, variant: None };
+            match self.make(kind, &variant_label(id), lifetime, Source::Bytes(&variant[..]), &written) {
                 Ok(object) => made.push(object),
                 Err(failure) => return Err(self.undo(&made, failure.into())),
             }
@@ -79,11 +84,21 @@ impl Pkcs11Store {
                 return Err(KeyError::Unsupported("TDES keys made in the token"));
             }
         };
-        self.must_be_free(id, id.as_str())?;
-        let source = Source::Generated(length as CK_ULONG);
-        let made = self.make(kind, id.as_str(), Lifetime::Permanent, source, period);
+        self.must_be_new(id, kind)?;
+        let (source, written) =
+            (Source::Generated(length as CK_ULONG), Written { period: *period, ..Written::default() });
+        let made = self.make(kind, id.as_str(), Lifetime::Permanent, source, &written);
         let made = made.map_err(|failure| failure.in_mechanism(mechanism))?;
         self.must_be_usable(id, &[made])
+    }
+
+    /// The name is free, stands for this kind of key, and no mark of an earlier key of that name is left.
+    pub(crate) fn must_be_new(&self, id: &KeyId, kind: KeyKind) -> Result<(), KeyError> {
+        if !BdkName::fits(id, kind) {
+            return Err(KeyError::NameMismatch(id.clone()));
+        }
+        self.must_be_free(id, id.as_str())?;
+        if self.all_marks(id)?.is_empty() { Ok(()) } else { Err(KeyError::AlreadyExists(id.clone())) }
     }
 
     pub(crate) fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
@@ -100,9 +115,9 @@ impl Pkcs11Store {
         label: &str,
         lifetime: Lifetime,
         source: Source<'_>,
-        period: &Cryptoperiod,
+        written: &Written,
     ) -> Result<Object, Failure> {
-        let id = period.id(label);
+        let id = written.id(label);
         let attempt = |strict| {
             let template = kind::stored(kind, self.makes_inside(kind), label, lifetime, source, &id, strict);
             match source {

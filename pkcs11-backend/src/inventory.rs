@@ -9,11 +9,19 @@ use crate::{
     Cryptoperiod, Date, KeyState, Pkcs11Store,
     direct::{Object, Value},
     kind,
+    period::Written,
+    state::Mark,
     store::variant_label,
 };
 
 /// What is wrong with a TDES base key without its variant, or with a variant alone.
 const NO_VARIANT: &str = "the variant key is missing";
+
+/// What is wrong with a variant whose check value is not the one that was written down when both keys were made.
+const OTHER_VARIANT: &str = "the variant key is not the one that was made with it";
+
+/// What is doubtful where none was written down: made by another program, or by hand.
+const UNPROVED_VARIANT: &str = "nothing proves that the variant key is its base key's";
 
 /// What is wrong with a label that several keys have.
 const AMBIGUOUS: &str = "CKA_LABEL: several keys have it";
@@ -31,8 +39,15 @@ pub struct KeyEntry {
     pub generated: bool,
     /// Why it would be refused: unsafe attributes as `name=value`, a missing variant, a name that is not unique.
     pub problems: Vec<&'static str>,
+    /// What production does not accept beyond that: attributes that the token does not tell, mechanisms that are not bound, a
+    /// variant key of which nothing proves that it belongs to its base key.
+    pub doubts: Vec<&'static str>,
     /// When it may be used.
     pub period: Cryptoperiod,
+    /// The day on which it was activated by hand.
+    pub activated: Option<Date>,
+    /// The day on which it was retired.
+    pub retired: Option<Date>,
     /// Whether it may be used today.
     pub state: KeyState,
     /// The token binds it to the one mechanism of its kind (`CKA_ALLOWED_MECHANISMS`). Many tokens cannot.
@@ -70,9 +85,7 @@ impl Pkcs11Store {
                     let variants = self.variants(id)?;
                     match variants[..] {
                         [] => entry.problems.push(NO_VARIANT),
-                        [variant] => {
-                            entry.problems.extend(kind::problems(&self.direct(), variant, KeyKind::TdesBase, false)?);
-                        }
+                        [variant] => self.add_variant(&mut entry, object, variant)?,
                         [..] => entry.problems.push(AMBIGUOUS),
                     }
                     folded.extend(variants);
@@ -98,8 +111,8 @@ impl Pkcs11Store {
             }
         }
         self.direct().destroy(object)?;
-        for mark in self.retired(id)? {
-            self.direct().destroy(mark)?;
+        for mark in self.all_marks(id)? {
+            self.direct().destroy(mark.object)?;
         }
         Ok(())
     }
@@ -115,21 +128,40 @@ impl Pkcs11Store {
         Ok(variants)
     }
 
+    /// What is wrong with the variant key of a base key is wrong with the base key.
+    fn add_variant(&self, entry: &mut KeyEntry, base: Object, variant: Object) -> Result<(), KeyError> {
+        let (direct, kind) = (self.direct(), KeyKind::TdesBase);
+        entry.problems.extend(kind::problems(&direct, variant, kind, false)?);
+        let doubts = kind::doubts(&direct, variant, kind, false)?;
+        entry.doubts.extend(doubts.into_iter().filter(|doubt| !entry.doubts.contains(doubt)).collect::<Vec<_>>());
+        match self.is_variant(&Written::of(&direct, base, entry.id.as_str())?, variant) {
+            Ok(Some(true)) => {}
+            // A key that may not encrypt is none that gives initial keys.
+            Ok(Some(false)) | Err(KeyError::NotPermitted) => entry.problems.push(OTHER_VARIANT),
+            Ok(None) => entry.doubts.push(UNPROVED_VARIANT),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn entry(&self, id: &KeyId, object: Object) -> Result<KeyEntry, KeyError> {
         let direct = self.direct();
         let kind = kind::of(&direct, object)?;
-        let period = Cryptoperiod::of(&direct, object, id.as_str())?;
-        let state = if self.retired(id)?.is_empty() { period.state(Date::today()) } else { KeyState::Retired };
+        let term = self.term(id, Written::of(&direct, object, id.as_str())?.period)?;
         let inside = kind.map(|kind| self.derives_inside(kind, object)).transpose()?.unwrap_or_default();
-        let problems = kind.map(|kind| kind::problems(&direct, object, kind, inside)).transpose()?;
+        let of_kind = |of: fn(&_, _, _, _) -> _| kind.map(|kind| of(&direct, object, kind, inside)).transpose();
+        let day = |mark: Option<Mark>| mark.and_then(|mark| mark.on);
         Ok(KeyEntry {
             id: id.clone(),
             kind,
             permanent: kind::flag(&direct, object, CKA_TOKEN)?.unwrap_or_default(),
             generated: kind::flag(&direct, object, CKA_LOCAL)?.unwrap_or_default(),
-            problems: problems.unwrap_or_default(),
-            period,
-            state,
+            problems: of_kind(kind::problems)?.unwrap_or_default(),
+            doubts: of_kind(kind::doubts)?.unwrap_or_default(),
+            period: term.period,
+            activated: day(term.activated),
+            retired: day(term.retired),
+            state: term.state(),
             bound: kind.map(|kind| kind::is_bound(&direct, object, kind, inside)).transpose()?.unwrap_or_default(),
             // A key that may not do what its kind does has no check value; that is no reason to list nothing.
             check_value: kind.and_then(|kind| self.check_value_of(&direct, kind, object).ok().flatten()),

@@ -21,6 +21,7 @@ impl Pkcs11Store {
         let mut labels = BTreeSet::new();
         for (id, material) in keys {
             let variant = material.tdes_variant().map(|_| variant_label(id));
+            self.must_be_new(id, material.kind())?;
             for label in [Some(id.to_string()), variant].into_iter().flatten() {
                 self.must_be_free(id, &label)?;
                 if !labels.insert(label) {

@@ -274,6 +274,45 @@ pub(crate) fn is_bound(direct: &Direct<'_>, object: Object, kind: KeyKind, insid
     Ok(direct.attribute(object, CKA_ALLOWED_MECHANISMS, &mut list)? == Some(&wanted[..]))
 }
 
+/// What is no reason to refuse a key, because some tokens cannot do better, and none of which a token for production has:
+/// attributes that are not told, mechanisms that are not bound, and a key of the token's own that was once less safe.
+pub(crate) fn doubts(
+    direct: &Direct<'_>,
+    object: Object,
+    kind: KeyKind,
+    inside: bool,
+) -> Result<Vec<&'static str>, Failure> {
+    const UNTOLD: [(CK_ATTRIBUTE_TYPE, &str); 2] =
+        [(CKA_MODIFIABLE, "CKA_MODIFIABLE unknown"), (CKA_COPYABLE, "CKA_COPYABLE unknown")];
+    const EVER: [(CK_ATTRIBUTE_TYPE, &str); 2] = [
+        (CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE=false of a key made in the token"),
+        (CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE=false of a key made in the token"),
+    ];
+    let mut doubts = Vec::new();
+    for (attribute, name) in UNTOLD {
+        if flag(direct, object, attribute)?.is_none() {
+            doubts.push(name);
+        }
+    }
+    if flag(direct, object, CKA_LOCAL)? == Some(true) {
+        for (attribute, name) in EVER {
+            if flag(direct, object, attribute)? != Some(true) {
+                doubts.push(name);
+            }
+        }
+    }
+    if !is_bound(direct, object, kind, inside)? {
+        let mut list = [0; 64];
+        let some = direct.attribute(object, CKA_ALLOWED_MECHANISMS, &mut list)?.is_some_and(|list| !list.is_empty());
+        doubts.push(if some {
+            "CKA_ALLOWED_MECHANISMS has others than its kind"
+        } else {
+            "CKA_ALLOWED_MECHANISMS not set"
+        });
+    }
+    Ok(doubts)
+}
+
 /// A true-or-false attribute; `None` if the token does not know it.
 pub(crate) fn flag(direct: &Direct<'_>, object: Object, attribute: CK_ATTRIBUTE_TYPE) -> Result<Option<bool>, Failure> {
     let mut byte = [0];

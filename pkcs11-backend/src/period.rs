@@ -1,4 +1,4 @@
-//! When a key may be used: its cryptoperiod, and whether it was retired before the end.
+//! When a key may be used: its cryptoperiod, and how that stands in its `CKA_ID`.
 
 use std::{
     fmt,
@@ -6,12 +6,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use cryptoki_sys::*;
-use dukpt::{KeyError, KeyId};
+use cryptoki_sys::CKA_ID;
+use dukpt::CheckValue;
 
 use crate::{
-    Pkcs11Store,
-    direct::{Direct, Object, Value},
+    KeyState,
+    direct::{Direct, Object},
     failure::Failure,
 };
 
@@ -114,117 +114,93 @@ impl fmt::Debug for Date {
 /// `CKA_END_DATE` are not used, because SoftHSM cannot read those of a private object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cryptoperiod {
-    /// The first day.
-    pub start: Option<Date>,
+    /// When it begins.
+    pub start: Start,
     /// The last day.
     pub end: Option<Date>,
 }
 
+/// When a cryptoperiod begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// It has begun.
+    #[default]
+    Open,
+    /// On this day.
+    On(Date),
+    /// When the key is activated ([`crate::Pkcs11Store::activate`]).
+    Activation,
+}
+
+/// What stands in the place of a day that only the activation fixes.
+const PENDING: &str = "pending";
+
 impl Cryptoperiod {
-    /// Where `today` is in it.
+    /// Where `today` is in it, as long as nobody activates or retires the key.
     #[must_use]
     pub fn state(&self, today: Date) -> KeyState {
-        if self.start.is_some_and(|start| today < start) {
-            KeyState::Pending
-        } else if self.end.is_some_and(|end| end < today) {
-            KeyState::Expired
-        } else {
-            KeyState::Active
+        let has_begun = match self.start {
+            Start::Open => true,
+            Start::On(start) => start <= today,
+            Start::Activation => false,
+        };
+        match self.end {
+            Some(end) if end < today => KeyState::Expired,
+            _ if has_begun => KeyState::Active,
+            _ => KeyState::Pending,
         }
     }
 
-    /// The `CKA_ID` of a key: its label, and the two days if there are any.
+    fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a key's `CKA_ID` says behind its label.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) period: Cryptoperiod,
+    /// Of a TDES base key: the check value of its variant, which was made with it.
+    pub(crate) variant: Option<CheckValue>,
+}
+
+impl Written {
+    /// The `CKA_ID`: `label`, `label;START/END`, `label;START/END;variant=…` or `label;variant=…`.
     pub(crate) fn id(&self, label: &str) -> String {
-        let day = |date: Option<Date>| date.map(|date| date.to_string()).unwrap_or_default();
-        match self {
-            Self { start: None, end: None } => label.to_string(),
-            Self { start, end } => format!("{label};{}/{}", day(*start), day(*end)),
+        let mut id = label.to_string();
+        if !self.period.is_open() {
+            let start = match self.period.start {
+                Start::Open => String::new(),
+                Start::On(start) => start.to_string(),
+                Start::Activation => PENDING.into(),
+            };
+            let end = self.period.end.map(|date| date.to_string()).unwrap_or_default();
+            id += &format!(";{start}/{end}");
         }
+        self.variant.map_or(id.clone(), |value| format!("{id}{VARIANT}{value}"))
     }
 
-    /// The cryptoperiod in a key's `CKA_ID`. Another program's may say what it likes: then there is none.
+    /// What another program wrote may say what it likes: then it says nothing here.
     fn read(label: &str, id: &[u8]) -> Self {
-        let days = str::from_utf8(id).ok().and_then(|id| id.strip_prefix(label)?.strip_prefix(';')?.split_once('/'));
-        let (start, end) = days.unwrap_or_default();
-        Self { start: start.parse().ok(), end: end.parse().ok() }
+        let rest = str::from_utf8(id).ok().and_then(|id| id.strip_prefix(label)).unwrap_or_default();
+        let (days, variant) = rest.split_once(VARIANT).unwrap_or((rest, ""));
+        let (start, end) = days.strip_prefix(';').and_then(|days| days.split_once('/')).unwrap_or_default();
+        let start = match start.parse() {
+            Ok(date) => Start::On(date),
+            Err(_) if start == PENDING => Start::Activation,
+            Err(_) => Start::Open,
+        };
+        Self { period: Cryptoperiod { start, end: end.parse().ok() }, variant: variant.parse().ok() }
     }
 
-    /// The cryptoperiod of an object.
+    /// What an object says.
     pub(crate) fn of(direct: &Direct<'_>, object: Object, label: &str) -> Result<Self, Failure> {
         let mut id = [0; 128];
         Ok(direct.attribute(object, CKA_ID, &mut id)?.map(|id| Self::read(label, id)).unwrap_or_default())
     }
 }
 
-/// Whether a key may be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyState {
-    /// Not yet.
-    Pending,
-    /// Yes.
-    Active,
-    /// Its cryptoperiod is over.
-    Expired,
-    /// It was taken out of use.
-    Retired,
-}
-
-impl KeyState {
-    /// # Errors
-    /// [`KeyError::Pending`], [`KeyError::Expired`], [`KeyError::Retired`].
-    pub(crate) fn must_be_active(self, id: &KeyId) -> Result<(), KeyError> {
-        match self {
-            Self::Active => Ok(()),
-            Self::Pending => Err(KeyError::Pending(id.clone())),
-            Self::Expired => Err(KeyError::Expired(id.clone())),
-            Self::Retired => Err(KeyError::Retired(id.clone())),
-        }
-    }
-}
-
-impl fmt::Display for KeyState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::Retired => "retired",
-        })
-    }
-}
-
-impl Pkcs11Store {
-    /// Takes a key out of use for good, before the end of its cryptoperiod. The key itself cannot be modified, so a data
-    /// object `<id>.retired` says it. A store that has used the key already goes on until it is closed.
-    ///
-    /// # Errors
-    /// [`KeyError::NotFound`]; [`KeyError::Retired`] if it is so already; [`KeyError::Device`].
-    pub fn retire(&mut self, id: &KeyId) -> Result<(), KeyError> {
-        self.only(id, id.as_str())?;
-        if !self.retired(id)?.is_empty() {
-            return Err(KeyError::Retired(id.clone()));
-        }
-        self.direct().create(&[
-            (CKA_CLASS, Value::Ulong(CKO_DATA)),
-            (CKA_LABEL, Value::Bytes(retired_label(id).as_bytes())),
-            (CKA_TOKEN, Value::Bool(CK_TRUE)),
-            (CKA_PRIVATE, Value::Bool(CK_TRUE)),
-            (CKA_MODIFIABLE, Value::Bool(CK_FALSE)),
-        ])?;
-        self.forget(id);
-        Ok(())
-    }
-
-    /// The data objects that say that a key is retired.
-    pub(crate) fn retired(&self, id: &KeyId) -> Result<Vec<Object>, KeyError> {
-        let class = (CKA_CLASS, Value::Ulong(CKO_DATA));
-        Ok(self.direct().find(&[class, (CKA_LABEL, Value::Bytes(retired_label(id).as_bytes()))])?)
-    }
-}
-
-fn retired_label(id: &KeyId) -> String {
-    format!("{id}.retired")
-}
+const VARIANT: &str = ";variant=";
 
 #[cfg(test)]
 mod tests {
@@ -268,7 +244,7 @@ mod tests {
 
     #[test]
     fn both_days_are_included() {
-        let period = Cryptoperiod { start: Some(date("2026-03-01")), end: Some(date("2026-03-31")) };
+        let period = Cryptoperiod { start: Start::On(date("2026-03-01")), end: Some(date("2026-03-31")) };
         for (today, state) in [
             ("2026-02-28", KeyState::Pending),
             ("2026-03-01", KeyState::Active),
@@ -278,22 +254,44 @@ mod tests {
             assert_eq!(period.state(date(today)), state, "{today}");
         }
         assert_eq!(Cryptoperiod::default().state(date("2026-03-01")), KeyState::Active);
+        let by_hand = Cryptoperiod { start: Start::Activation, ..period };
+        assert_eq!(by_hand.state(date("2026-03-31")), KeyState::Pending);
+        assert_eq!(by_hand.state(date("2026-04-01")), KeyState::Expired);
     }
 
     #[test]
-    fn the_period_stands_behind_the_label() {
-        let (start, end) = (Some(date("2026-03-01")), Some(date("2026-03-31")));
+    fn what_stands_behind_the_label() {
+        let (start, end) = (Start::On(date("2026-03-01")), Some(date("2026-03-31")));
         for (period, id) in [
             (Cryptoperiod { start, end }, "bdk;1;2026-03-01/2026-03-31"),
             (Cryptoperiod { start, end: None }, "bdk;1;2026-03-01/"),
-            (Cryptoperiod { start: None, end }, "bdk;1;/2026-03-31"),
+            (Cryptoperiod { start: Start::Open, end }, "bdk;1;/2026-03-31"),
+            (Cryptoperiod { start: Start::Activation, end }, "bdk;1;pending/2026-03-31"),
+            (Cryptoperiod { start: Start::Activation, end: None }, "bdk;1;pending/"),
             (Cryptoperiod::default(), "bdk;1"),
         ] {
-            assert_eq!(period.id("bdk;1"), id);
-            assert_eq!(Cryptoperiod::read("bdk;1", id.as_bytes()), period);
+            for variant in [None, Some("08D7B4")] {
+                let written = Written { period, variant: variant.map(|value| value.parse().unwrap()) };
+                let id = format!("{id}{}", variant.map(|value| format!(";variant={value}")).unwrap_or_default());
+                assert_eq!(written.id("bdk;1"), id);
+                let read = Written::read("bdk;1", id.as_bytes());
+                assert_eq!(read.period, period);
+                assert_eq!(read.variant.map(|value| value.to_string()).as_deref(), variant);
+            }
         }
-        for other in ["", "other", "other;2026-03-01/2026-03-31", "bdk;12026-03-01/2026-03-31", "bdk;1;x/y", "bdk;1;"] {
-            assert_eq!(Cryptoperiod::read("bdk;1", other.as_bytes()), Cryptoperiod::default(), "{other}");
+        for other in [
+            "",
+            "other",
+            "other;2026-03-01/2026-03-31",
+            "bdk;12026-03-01/2026-03-31",
+            "bdk;1;x/y",
+            "bdk;1;",
+            "bdk;1;variant=",
+            "bdk;1;variant=08D7B",
+            "other;variant=08D7B4",
+        ] {
+            let read = Written::read("bdk;1", other.as_bytes());
+            assert_eq!((read.period, read.variant.is_none()), (Cryptoperiod::default(), true), "{other}");
         }
     }
 }

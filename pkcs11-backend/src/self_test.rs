@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use cryptoki_sys::{
@@ -18,11 +19,13 @@ use dukpt::{
 };
 
 use crate::{
-    Cryptoperiod, OpenError, Pkcs11Key, Pkcs11Store,
+    OpenError, Pkcs11Key, Pkcs11Store,
     direct::Object,
     fault::{Fault, Remedy, Suspicion},
     key::Held,
     kind::{self, Source},
+    period::Written,
+    state::Term,
     store::{Stored, variant_label},
 };
 
@@ -52,18 +55,18 @@ impl Pkcs11Store {
     /// # Errors
     /// Why there is no answer: [`KeyError::Unsupported`] and whatever else a token says that does not do this.
     pub fn known_answer(&mut self, test: &SelfTest, flawed: bool) -> Result<bool, KeyError> {
-        let (material, period) = (test.material(flawed)?, Cryptoperiod::default());
+        let (material, written) = (test.material(flawed)?, Written::default());
         let id = KeyId::new(&format!("self-test {}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         let id = id.map_err(|_| KeyError::NotPermitted)?;
         let (kind, make) = (material.kind(), |label: &str, bytes: &[u8]| {
-            self.make(material.kind(), label, Lifetime::Session, Source::Bytes(bytes), &period)
+            self.make(material.kind(), label, Lifetime::Session, Source::Bytes(bytes), &written)
         });
         let variant = if self.makes_inside(kind) { None } else { material.tdes_variant() };
         let object = make(id.as_str(), material.expose())?;
         let variant = variant.map(|variant| make(&variant_label(&id), &variant[..])).transpose();
         let answer = match variant {
             Ok(variant) => {
-                let stored = Stored { id, kind, object, variant, period, retired: false };
+                let stored = Stored { id, kind, object, variant, term: Term::default(), looked_up: Instant::now() };
                 let answer = test.passes(&Pkcs11Key::new(self, Held::Stored(Arc::new(stored))));
                 variant.into_iter().for_each(|variant| self.destroy(variant));
                 answer

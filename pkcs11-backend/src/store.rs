@@ -5,21 +5,25 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    time::Instant,
 };
 
 use cryptoki_sys::{
     CKA_CLASS, CKA_DERIVE, CKA_ENCRYPT, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN,
 };
-use dukpt::{Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
+use dukpt::{BdkName, CheckValue, Custody, KeyError, KeyId, KeyKind, KeyStore, Scheme, aes::WorkingKeyType};
 
 use crate::{
-    Cryptoperiod, Date, KeyState, Pkcs11Key,
+    Pkcs11Key,
     direct::{Direct, Object, Session, Value},
     failure::Failure,
     fault::{self, Fault, Remedy, Suspicion},
     key::Held,
     kind,
+    period::Written,
+    state::Term,
     token::Open,
+    versions::Versions,
 };
 
 /// More derived keys than this that cannot be destroyed, and no further one is derived.
@@ -27,10 +31,12 @@ const MOST_UNDESTROYED: usize = 64;
 
 /// The keys of a token, through one session. `Send`, not `Sync`: each worker has its own.
 ///
-/// A key is found once by its `CKA_LABEL`, checked once, and its handle kept for the life of the store.
+/// A key is found by its `CKA_LABEL` and checked; its handle is kept, and it is looked up again after
+/// [`Settings::recheck`](crate::Settings::recheck).
 pub struct Pkcs11Store {
     session: Session,
     found: RefCell<BTreeMap<KeyId, Arc<Stored>>>,
+    pub(crate) versions: RefCell<BTreeMap<KeyId, Arc<Versions>>>,
     undestroyed: RefCell<Vec<Object>>,
     suspicion: Cell<Option<Suspicion>>,
     pub(crate) open: Arc<Open>,
@@ -43,16 +49,11 @@ pub(crate) struct Stored {
     pub(crate) object: Object,
     /// Of a TDES base key of the hybrid: the key that gives the right halves (X9.24-1:2009, A.6).
     pub(crate) variant: Option<Object>,
-    pub(crate) period: Cryptoperiod,
-    pub(crate) retired: bool,
+    pub(crate) term: Term,
+    pub(crate) looked_up: Instant,
 }
 
 impl Stored {
-    /// Whether the key may be used today.
-    fn state(&self) -> KeyState {
-        if self.retired { KeyState::Retired } else { self.period.state(Date::today()) }
-    }
-
     /// The key, if it is a TDES base key that the token derives from by itself.
     pub(crate) fn tdes_inside(&self) -> Result<Object, Failure> {
         match (self.kind, self.variant) {
@@ -101,8 +102,8 @@ impl Stored {
 
 impl Pkcs11Store {
     pub(crate) fn new(session: Session, open: Arc<Open>) -> Self {
-        let (found, undestroyed, suspicion) = Default::default();
-        Self { session, found, undestroyed, suspicion, open }
+        let (found, versions, undestroyed, suspicion) = Default::default();
+        Self { session, found, versions, undestroyed, suspicion, open }
     }
 
     pub(crate) fn direct(&self) -> Direct<'_> {
@@ -136,7 +137,7 @@ impl Pkcs11Store {
         if let Some(test) = self.open.failed.get() {
             return Err(KeyError::SelfTest(test));
         }
-        if let Some(stored) = self.found.borrow().get(id) {
+        if let Some(stored) = self.found.borrow().get(id).filter(|stored| self.is_fresh(stored.looked_up)) {
             return Ok(Arc::clone(stored));
         }
         let stored = match self.look_up(id) {
@@ -166,8 +167,14 @@ impl Pkcs11Store {
         fault::note(&self.suspicion, Some(suspicion));
     }
 
+    /// Whether what was looked up then need not be looked up again.
+    pub(crate) fn is_fresh(&self, looked_up: Instant) -> bool {
+        looked_up.elapsed() < self.open.recheck
+    }
+
     pub(crate) fn forget(&self, id: &KeyId) {
         self.found.borrow_mut().remove(id);
+        self.versions.borrow_mut().clear();
     }
 
     /// The key is deleted, by this store.
@@ -219,18 +226,33 @@ impl Pkcs11Store {
     fn look_up(&self, id: &KeyId) -> Result<Stored, KeyError> {
         let object = self.only(id, id.as_str())?;
         let kind = self.checked(id, object)?;
+        let written = Written::of(&self.direct(), object, id.as_str())?;
         let variant = match kind {
             KeyKind::TdesBase if !self.derives_inside(kind, object)? => {
                 let variant = self.only(id, &variant_label(id))?;
                 if self.checked(id, variant)? != kind {
                     return Err(KeyError::NotPermitted);
                 }
+                if self.is_variant(&written, variant)? == Some(false) {
+                    return Err(KeyError::VariantMismatch(id.clone()));
+                }
                 Some(variant)
             }
             _ => None,
         };
-        let (period, retired) = (Cryptoperiod::of(&self.direct(), object, id.as_str())?, !self.retired(id)?.is_empty());
-        Ok(Stored { id: id.clone(), kind, object, variant, period, retired })
+        let term = self.term(id, written.period)?;
+        Ok(Stored { id: id.clone(), kind, object, variant, term, looked_up: Instant::now() })
+    }
+
+    /// Whether this is the variant key that was made with a base key; `None` where nothing was written down of it. No
+    /// operation of the two keys shows that one is the other's variant, so its check value is written into the base key's
+    /// `CKA_ID` when both are made.
+    pub(crate) fn is_variant(&self, written: &Written, variant: Object) -> Result<Option<bool>, KeyError> {
+        let Some(wanted) = written.variant else { return Ok(None) };
+        let mut block = [0; 8];
+        let encrypted = self.direct().encrypt_des3(variant, [0; 8], &mut block);
+        encrypted.map_err(|failure| failure.in_mechanism("CKM_DES3_ECB"))?;
+        Ok(Some(CheckValue::legacy(&block).is_some_and(|found| found.agrees(&wanted))))
     }
 
     /// Whether the token derives data keys from this base key by itself: it can, and the key may do that only.
@@ -264,6 +286,11 @@ impl Pkcs11Store {
     /// The settings forbid that an initial key leaves the token.
     pub(crate) fn forbids_hybrid(&self) -> bool {
         self.open.forbid_hybrid
+    }
+
+    /// The settings say that this base key decrypts after its time.
+    pub(crate) fn still_decrypts(&self, id: &KeyId) -> bool {
+        self.open.still_decrypt.contains(id)
     }
 
     /// The kind of a key that is kept safely.
@@ -325,14 +352,24 @@ pub(crate) fn variant_label(id: &KeyId) -> String {
 impl KeyStore for Pkcs11Store {
     type Key<'s> = Pkcs11Key<'s>;
 
+    /// The name of all versions of a base key ([`BdkName`]) stands for the one in use: the highest that is active.
+    ///
     /// # Errors
     /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`]; [`KeyError::UnsafeAttribute`] for a key that is not kept
-    /// safely; [`KeyError::NotPermitted`] for a key of no known kind; [`KeyError::Pending`], [`KeyError::Expired`] and
-    /// [`KeyError::Retired`]; [`KeyError::SelfTest`]; [`KeyError::Device`].
+    /// safely; [`KeyError::VariantMismatch`]; [`KeyError::NotPermitted`] for a key of no known kind;
+    /// [`KeyError::Pending`], [`KeyError::Expired`] and [`KeyError::Retired`]; [`KeyError::SelfTest`];
+    /// [`KeyError::Device`].
     fn key(&self, id: &KeyId) -> Result<Pkcs11Key<'_>, KeyError> {
-        let stored = self.stored(id)?;
-        stored.state().must_be_active(id)?;
+        let stored = self.stored(&self.key_in_use(id)?)?;
+        self.must_be_usable_now(&stored.id, stored.kind, &stored.term)?;
         Ok(Pkcs11Key::new(self, Held::Stored(stored)))
+    }
+
+    fn key_in_use(&self, id: &KeyId) -> Result<KeyId, KeyError> {
+        match BdkName::read(id) {
+            Some(name) if name.version().is_none() => self.version_in_use(id, &name),
+            _ => Ok(id.clone()),
+        }
     }
 
     fn custody(&self, scheme: Scheme) -> Custody {

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use cryptoki::slot::Slot;
@@ -42,6 +43,8 @@ pub(crate) struct Open {
     pub(crate) module: ModuleUse,
     pub(crate) allow_unsafe_keys: bool,
     pub(crate) forbid_hybrid: bool,
+    pub(crate) still_decrypt: Vec<KeyId>,
+    pub(crate) recheck: Duration,
     /// The token runs TDES DUKPT by itself, as it has shown.
     pub(crate) derives_tdes: bool,
     /// The keys that were found.
@@ -170,6 +173,8 @@ impl Token {
             module,
             allow_unsafe_keys: settings.allow_unsafe_keys,
             forbid_hybrid: settings.forbid_hybrid,
+            still_decrypt: settings.still_decrypt.clone(),
+            recheck: settings.recheck,
             derives_tdes: false,
             known: Mutex::default(),
             derived: AtomicU64::new(0),

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "not every test file uses every helper")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     path::PathBuf,
@@ -46,6 +47,17 @@ impl Ran {
     }
 }
 
+fn settings(token: &ThrowawayToken) -> String {
+    format!(
+        "[store]\nkind = \"pkcs11\"\nmodule = {:?}\ntoken = {:?}\npin = {{ file = {:?} }}\n\
+         [[device]]\nksn_prefix = \"FFFF987654\"\nbase_key = \"bdk-1\"\nprofile = \"idtech-tdes\"\n\
+         [tokens]\nkey = \"tokens\"\n",
+        token.module(),
+        token.label(),
+        token.pin_file(),
+    )
+}
+
 pub(crate) struct Folder {
     pub(crate) dir: TempDir,
     pub(crate) token: Option<ThrowawayToken>,
@@ -71,19 +83,23 @@ impl Folder {
     /// With `p2pe.toml` for a token of its own, still empty.
     pub(crate) fn token() -> Self {
         let token = ThrowawayToken::create().unwrap();
-        let folder = Self { dir: tempfile::tempdir().unwrap(), token: None };
-        folder.write(
-            "p2pe.toml",
-            &format!(
-                "[store]\nkind = \"pkcs11\"\nmodule = {:?}\ntoken = {:?}\npin = {{ file = {:?} }}\n\
-                 [[device]]\nksn_prefix = \"FFFF987654\"\nbase_key = \"bdk-1\"\nprofile = \"idtech-tdes\"\n\
-                 [tokens]\nkey = \"tokens\"\n",
-                token.module(),
-                token.label(),
-                token.pin_file(),
-            ),
-        );
-        Self { token: Some(token), ..folder }
+        Self { token: Some(token), ..Self::empty() }.with_settings()
+    }
+
+    /// With `p2pe.toml` for this token, which the environment names already.
+    pub(crate) fn of(token: &ThrowawayToken) -> Self {
+        let folder = Self::empty();
+        folder.write("p2pe.toml", &settings(token));
+        folder
+    }
+
+    fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), token: None }
+    }
+
+    fn with_settings(self) -> Self {
+        self.write("p2pe.toml", &settings(self.token.as_ref().unwrap()));
+        self
     }
 
     /// The same, with the public base key imported as `bdk-1` and `tokens` generated.
@@ -100,6 +116,22 @@ impl Folder {
         let two = self.write("two", &two.map(|byte| format!("{byte:02X}")).collect::<String>());
         let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
         self.run(&["keys", "import", "--id", id, "--kind", kind, "--component-file", one, "--component-file", two])
+    }
+
+    /// Every object of the token as it stands on the disk, by name: what must not change when something is refused.
+    pub(crate) fn objects(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut objects = BTreeMap::new();
+        for token in fs::read_dir(self.token.as_ref().unwrap().dir().join("tokens")).unwrap() {
+            for file in fs::read_dir(token.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                // SoftHSM describes the token itself in a file of this name.
+                let of_token = path.file_name().is_some_and(|name| name == "token.object");
+                if !of_token && path.extension().is_some_and(|extension| extension == "object") {
+                    objects.insert(path.clone(), fs::read(path).unwrap());
+                }
+            }
+        }
+        objects
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {

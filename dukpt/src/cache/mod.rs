@@ -9,7 +9,7 @@ use core::{cell::RefCell, fmt, time::Duration};
 pub use key::CachedKey;
 use lru::Lru;
 
-use crate::{Custody, KeyError, KeyId, KeyStore, Scheme, aes, tdes};
+use crate::{BdkName, Custody, KeyError, KeyId, KeyStore, Scheme, aes, tdes};
 
 /// How much a [`Cached`] store keeps, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,10 +82,13 @@ impl<'s, S: KeyStore> Cached<'s, S> {
         self.paths.borrow_mut().expire(now);
     }
 
-    /// Drops what is kept of one base key.
+    /// Drops what is kept of one base key, or of all its versions.
     fn forget(&self, id: &KeyId) {
-        self.initial_keys.borrow_mut().remove_if(|kept| kept.base == *id);
-        self.paths.borrow_mut().remove_if(|kept| kept.base == *id);
+        let all = BdkName::read(id);
+        let of =
+            |base: &KeyId| base == id || all.is_some() && BdkName::read(base).map(|name| name.every_version()) == all;
+        self.initial_keys.borrow_mut().remove_if(|kept| of(&kept.base));
+        self.paths.borrow_mut().remove_if(|kept| of(&kept.base));
     }
 
     fn initial_key(&self, id: &KeyId, ksn: &tdes::Ksn) -> Option<tdes::InitialKey> {
@@ -109,13 +112,18 @@ impl<'s, S: KeyStore> KeyStore for Cached<'s, S> {
     /// The store below is asked each time; where it has the key no more, what was kept of it goes.
     fn key(&self, id: &KeyId) -> Result<CachedKey<'_, 's, S>, KeyError> {
         self.expire();
-        match self.store.key(id) {
-            Ok(key) => Ok(CachedKey::base(self, id.clone(), key)),
+        // Of a base key with versions each has keys of its own.
+        match self.store.key_in_use(id).and_then(|used| Ok((self.store.key(&used)?, used))) {
+            Ok((key, used)) => Ok(CachedKey::base(self, used, key)),
             Err(error) => {
                 self.forget(id);
                 Err(error)
             }
         }
+    }
+
+    fn key_in_use(&self, id: &KeyId) -> Result<KeyId, KeyError> {
+        self.store.key_in_use(id)
     }
 
     fn custody(&self, scheme: Scheme) -> Custody {

@@ -10,7 +10,7 @@ use dukpt::{
     aes::{self, KeyType, Usage, WorkingKeyType},
     tdes,
 };
-use pkcs11_backend::{Cryptoperiod, OpenError, PinSource, Settings, Token, TokenSelector};
+use pkcs11_backend::{Cryptoperiod, OpenError, PinSource, Settings, Start, Token, TokenSelector};
 use throwaway_token::{Error, find_library, skipped};
 
 const PIN: &str = "nss test pin";
@@ -83,6 +83,16 @@ fn the_same_keys_in_nss_softokn() -> Result<(), Error> {
     assert_eq!(again, Err(KeyError::AlreadyExists(id("tdes"))));
     let mut reader = token.store().unwrap();
     assert!(reader.import(&id("no"), &material("hmac", HMAC_KEY), Lifetime::Permanent).is_err());
+    // It keeps no data objects, so nothing marks a key: its days stand in its CKA_ID, and nobody ends them by hand.
+    let pending = Cryptoperiod { start: Start::Activation, end: None };
+    store.import_for(&id("next"), &material("tdes-base", TDES_KEY), Lifetime::Permanent, &pending).unwrap();
+    for refused in [store.activate(&id("next")), store.retire(&id("next"))] {
+        assert!(matches!(refused, Err(KeyError::Device { function: "C_CreateObject", .. })), "{refused:?}");
+    }
+    assert_eq!(store.key(&id("next")).err(), Some(KeyError::Pending(id("next"))));
+    let doubts = &store.list().unwrap().into_iter().find(|entry| entry.id == id("next")).unwrap().doubts;
+    assert_eq!(doubts[..], ["CKA_COPYABLE unknown", "CKA_ALLOWED_MECHANISMS not set"]);
+    store.delete(&id("next")).unwrap();
     for entry in listed {
         store.delete(&entry.id).unwrap();
     }
