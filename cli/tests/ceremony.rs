@@ -172,7 +172,8 @@ fn three_custodians_at_one_terminal() {
         "type it again",
         "component 3 of 3: check value",
         "Answer yes or no.",
-        "check value of the key 08D7B4, CMAC",
+        "component 1 of 3: check value D2B91C, CMAC 908511D06A",
+        "check value of the key 08D7B4, CMAC 0A82458664",
         "stored in the token",
     ] {
         assert!(ran.out.contains(says), "{says:?} is missing in {}", ran.out);

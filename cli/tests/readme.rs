@@ -70,6 +70,22 @@ fn the_whole_story_with_keys_in_a_token() {
     assert!(!out.contains("4761739001010010"));
 }
 
+/// After the story with keys in a token, in its folder.
+#[test]
+fn the_key_ceremony() {
+    let module = throwaway_token::find_module().unwrap();
+    let script = snippets()[1].replace("/usr/lib/softhsm/libsofthsm2.so", module.to_str().unwrap());
+    let out = printed(&format!("{script}\necho; echo; echo; {}", snippets()[4]));
+    let (_, out) = out.split_once("\n\n\n").unwrap();
+    for part in ["check value 08D7B4, CMAC 0A82458664", " pending ", "v2 is active", "v1 is retired", " 0 problems"] {
+        assert!(out.contains(part), "{part} is missing in:\n{out}");
+    }
+    // What the terminal is shown to say is what it says (cli/tests/ceremony.rs).
+    for part in ["D2B91C, CMAC 908511D06A", "08D7B4, CMAC 0A82458664"] {
+        assert!(README.contains(part), "{part}");
+    }
+}
+
 #[test]
 fn the_rust_example_after_the_shell_snippets() {
     let module = throwaway_token::find_module().unwrap();
@@ -92,7 +108,7 @@ fn the_rust_example_after_the_shell_snippets() {
 
 #[test]
 fn the_third_set_of_snippets_is_how_tools_test_builds_the_python_package() {
-    assert_eq!(snippets().len(), 4);
+    assert_eq!(snippets().len(), 5);
     assert!(snippets()[2].contains("maturin develop"));
     let script = include_str!("../../tools/test");
     assert!(script.contains("blocks == 3' README.md") && script.contains("bash -euo pipefail -c \"$lines\""));
