@@ -9,7 +9,7 @@ use p2pe_config::{Store, read_file_wiped, read_wiped};
 use serde_json::json;
 
 use crate::{
-    args::ImportBlock,
+    args::{Components, ImportBlock},
     audit::Journal,
     ceremony::{Ceremony, Purpose, check_value, confirm, shown},
     failure::Failure,
@@ -31,6 +31,13 @@ pub(crate) fn import(
     let expected = expected(args.check_value.as_deref())?;
     if expected.is_some() && args.blocks.len() != 1 {
         return Err(Failure::usage("--check-value is for one block", "import the blocks one by one"));
+    }
+    let Components { component_file, component_check_value, .. } = &args.components;
+    if !args.kbpk_in_memory && !(component_file.is_empty() && component_check_value.is_empty()) {
+        return Err(Failure::usage(
+            "components are of a protection key that is put together, and --kbpk names one in the token",
+            "use --kbpk, or --kbpk-in-memory with the components",
+        ));
     }
     let blocks = args.blocks.iter().map(|block| read(block)).collect::<Result<Vec<_>, _>>()?;
     let (keys, mut store, place) = match &args.kbpk {

@@ -33,13 +33,20 @@ pub(crate) fn run(global: &Global, args: &Keys, output: &Output) -> Result<(), F
 
 fn done(global: &Global, config: &Config, args: &Keys, journal: &Journal, output: &Output) -> Result<(), Failure> {
     match args {
-        // The components are put together before the token is opened: a typing mistake costs no session.
         Keys::Import(args) => {
             let (id, period) = (key_id(&args.id)?, args.period.read()?);
             let expected = expected(args.check_value.as_deref())?;
             let purpose = Purpose { kind: &args.kind, id: &id, expected };
+            // Custodians are asked for nothing that the token would refuse; a mistake in a file costs no session.
+            let typed = args.components.component_file.is_empty();
+            let open = || {
+                let mut store = token(global, config)?;
+                store.token().map_err(no_token)?.must_be_free(&id)?;
+                Ok::<_, Failure>(store)
+            };
+            let early = typed.then(open).transpose()?;
             let ceremony = Ceremony::hold(&purpose, &args.components, journal, output)?;
-            let mut store = token(global, config)?;
+            let mut store = early.map_or_else(open, Ok)?;
             store.token().map_err(no_token)?.import_for(&id, &ceremony.key, Lifetime::Permanent, &period)?;
             report(&ceremony, &id, output)
         }

@@ -149,7 +149,7 @@ fn three_custodians_at_one_terminal() {
     // The second one mistypes: too short, not hex, another component than the form's; and only then the right one.
     let [one, two, three] = PARTS;
     let typed = format!(
-        "{one}\nyes\n\n{short}\nnot hex\n{three}\nno\n{two}\nyes\n\n{three}\nperhaps\nyes\nyes\n{pin}\n",
+        "{pin}\n{one}\nyes\n\n{short}\nnot hex\n{three}\nno\n{two}\nyes\n\n{three}\nperhaps\nyes\nyes\n",
         short = &two[..30],
         pin = pin.trim(),
     );
@@ -160,7 +160,7 @@ fn three_custodians_at_one_terminal() {
     assert!(ran.out.contains("component 2 of 3 is not the one that was meant: nothing was stored"), "{}", ran.out);
 
     let typed = format!(
-        "{one}\nyes\n\n{short}\n{two}\nyes\n\n{three}\nperhaps\nyes\nyes\n{pin}\n",
+        "{pin}\n{one}\nyes\n\n{short}\n{two}\nyes\n\n{three}\nperhaps\nyes\nyes\n",
         short = &two[..30],
         pin = pin.trim(),
     );
@@ -193,20 +193,27 @@ fn ran_without_components(ran: &Ran, pin: &str) {
 
 #[test]
 fn custodians_stop_a_ceremony() {
-    let (folder, _) = prompting();
+    let (folder, pin) = prompting();
+    let pin = pin.trim();
     let args = ["keys", "import", "--id", "k", "--kind", "tdes-base", "--components", "3"];
     let [one, two, three] = PARTS;
     // The last question is for all of them.
-    let ran = folder.at_terminal(&args, &format!("{one}\nyes\n\n{two}\nyes\n\n{three}\nyes\nno\n"));
+    let ran = folder.at_terminal(&args, &format!("{pin}\n{one}\nyes\n\n{two}\nyes\n\n{three}\nyes\nno\n"));
     assert!(ran.code == 2 && ran.out.contains("not the one that was meant: nothing was stored"), "{}", ran.out);
     // With the check values of the forms nobody is asked, and a wrong component is found by them.
     let values = ["--component-check-value", "FFFFFF"].repeat(3);
-    let ran = folder.at_terminal(&[&args[..], &values].concat(), &format!("{one}\n{one}\n{one}\n"));
+    let ran = folder.at_terminal(&[&args[..], &values].concat(), &format!("{pin}\n{one}\n{one}\n{one}\n"));
     assert!(ran.code == 2 && ran.out.contains("not FFFFFF: nothing was stored"), "{}", ran.out);
     // They leave, and the line ends.
-    let ran = folder.at_terminal(&args, &format!("{one}\nyes\n\n\x04"));
+    let ran = folder.at_terminal(&args, &format!("{pin}\n{one}\nyes\n\n\x04"));
     assert!(ran.code == 2 && ran.out.contains("cannot ask at the terminal"), "{}", ran.out);
     assert!(folder.objects().is_empty());
+    // A name that is taken costs no custodian a word.
+    folder.write("pin", pin);
+    let generate = ["--pin-file", "pin", "keys", "generate", "--id", "k"];
+    folder.run(&generate).done();
+    let ran = folder.at_terminal(&args, &format!("{pin}\n"));
+    assert!(ran.code == 7 && ran.out.contains("exists already") && !ran.out.contains("component"), "{}", ran.out);
 }
 
 #[test]

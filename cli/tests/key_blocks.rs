@@ -163,6 +163,7 @@ fn old_versions_need_the_protection_key_in_memory() {
     assert_eq!(code(&in_memory(&["--kbpk-check-value", "FFFFFF"], &["bdk-1=a"])), "check_value_mismatch");
     assert_eq!(code(&in_memory(&["--kbpk", "kbpk-tdes"], &["bdk-1=a"])), "usage");
     assert_eq!(code(&run(&["bdk-1=a"])), "usage");
+    assert_eq!(code(&run(&["--kbpk", "kbpk-tdes", "--component-file", "p1", "bdk-1=a"])), "usage");
     assert_eq!(folder.objects(), before);
     let ran = in_memory(&[], &["bdk-1=a", "bdk-2=c"]).done().json();
     assert_eq!((&ran["protection_key_in"], &ran["unwrapped_in"]), (&"host memory".into(), &"host memory".into()));

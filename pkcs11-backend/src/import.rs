@@ -52,7 +52,7 @@ impl Pkcs11Store {
         let variant = if self.makes_inside(kind) { None } else { material.tdes_variant() };
         self.must_be_new(id, kind)?;
         if variant.is_some() {
-            self.must_be_free(id, &variant_label(id))?;
+            self.label_must_be_free(id, &variant_label(id))?;
         }
         let check_value = variant.as_ref().and_then(|_| material.tdes_variant_check_value());
         let written = Written { period: *period, variant: check_value };
@@ -92,16 +92,27 @@ impl Pkcs11Store {
         self.must_be_usable(id, &[made])
     }
 
-    /// The name is free, stands for this kind of key, and no mark of an earlier key of that name is left.
+    /// Whether a new key may have this name: no key has it, its variant's label is free, and no mark of an earlier key of that
+    /// name is left.
+    ///
+    /// # Errors
+    /// [`KeyError::AlreadyExists`]; [`KeyError::Device`].
+    pub fn must_be_free(&self, id: &KeyId) -> Result<(), KeyError> {
+        self.label_must_be_free(id, id.as_str())?;
+        self.label_must_be_free(id, &variant_label(id))?;
+        if self.all_marks(id)?.is_empty() { Ok(()) } else { Err(KeyError::AlreadyExists(id.clone())) }
+    }
+
+    /// The name is free, and stands for this kind of key.
     pub(crate) fn must_be_new(&self, id: &KeyId, kind: KeyKind) -> Result<(), KeyError> {
         if !BdkName::fits(id, kind) {
             return Err(KeyError::NameMismatch(id.clone()));
         }
-        self.must_be_free(id, id.as_str())?;
+        self.label_must_be_free(id, id.as_str())?;
         if self.all_marks(id)?.is_empty() { Ok(()) } else { Err(KeyError::AlreadyExists(id.clone())) }
     }
 
-    pub(crate) fn must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
+    pub(crate) fn label_must_be_free(&self, id: &KeyId, label: &str) -> Result<(), KeyError> {
         match self.labelled(label)?[..] {
             [] => Ok(()),
             [..] => Err(KeyError::AlreadyExists(KeyId::new(label).unwrap_or_else(|_| id.clone()))),

@@ -23,7 +23,7 @@ impl Pkcs11Store {
             let variant = material.tdes_variant().map(|_| variant_label(id));
             self.must_be_new(id, material.kind())?;
             for label in [Some(id.to_string()), variant].into_iter().flatten() {
-                self.must_be_free(id, &label)?;
+                self.label_must_be_free(id, &label)?;
                 if !labels.insert(label) {
                     return Err(KeyError::AlreadyExists(id.clone()));
                 }
