@@ -87,8 +87,13 @@ fn the_next_version_of_a_base_key_takes_over() {
     let folder = folder("tdes-dukpt:FFFF987654");
     import(&folder, V1, "zeros", &[]).done();
     import(&folder, V2, "other", &["--pending"]).done();
+    set(&folder, "[tokens]\n", "[audit]\nfolder = \"audit\"\n[tokens]\n");
     let decrypted = folder.run(&["--json", "decrypt", KEYPAD]).done().json();
     assert_eq!(decrypted["base_key"], V1);
+    let log = std::fs::read_to_string(folder.dir.path().join("audit/audit-00000001.jsonl")).unwrap();
+    let keys: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["key"].clone()).collect();
+    assert!(keys.len() > 1 && keys.iter().all(|key| key == V1), "the version that was used is recorded: {log}");
     let v2 = row(&folder, V2);
     assert_eq!((&v2["version"], &v2["ksn_prefix"]), (&2.into(), &"FFFF987654".into()));
 
