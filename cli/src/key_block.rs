@@ -33,7 +33,8 @@ pub(crate) fn import(
         return Err(Failure::usage("--check-value is for one block", "import the blocks one by one"));
     }
     let Components { component_file, component_check_value, .. } = &args.components;
-    if !args.kbpk_in_memory && !(component_file.is_empty() && component_check_value.is_empty()) {
+    let components_given = !component_file.is_empty() || !component_check_value.is_empty();
+    if args.kbpk.is_some() && components_given {
         return Err(Failure::usage(
             "components are of a protection key that is put together, and --kbpk names one in the token",
             "use --kbpk, or --kbpk-in-memory with the components",
