@@ -99,6 +99,27 @@ fn of_data_keys_under_load() {
     assert!(vault.verify().unwrap().problems.is_empty());
 }
 
+/// A data key encrypts 2^32 card numbers and no more, also if callers ask at once; then it is to be rotated.
+#[test]
+fn of_a_data_key_that_is_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vault, shop) = (made(folder.path()), policy("shop"));
+    let token = vault.tokenize(&shop, &pan(0), None).unwrap();
+    let counter = Connection::open(folder.path().join("vault.db")).unwrap();
+    counter.execute("UPDATE data_keys SET nonces = 4294967296 - 256", []).unwrap();
+    let (one, two) = (opened(folder.path()), opened(folder.path()));
+    one.tokenize(&shop, &pan(1), None).unwrap();
+    assert!(matches!(two.tokenize(&shop, &pan(2), None), Err(VaultError::KeySpent)));
+    let many: Vec<Pan> = (10..300).map(pan).collect();
+    assert!(matches!(one.tokenize_batch(&shop, &many.iter().collect::<Vec<_>>()), Err(VaultError::KeySpent)));
+    assert_eq!(two.tokenize(&shop, &pan(0), None).unwrap(), token);
+    two.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap();
+    for vault in [&one, &two] {
+        assert!(vault.tokenize_batch(&shop, &many.iter().collect::<Vec<_>>()).unwrap().iter().all(Result::is_ok));
+    }
+    assert!(two.verify().unwrap().orphans.is_empty());
+}
+
 /// A row that does not decrypt is named, and keeps its key.
 #[test]
 fn of_data_keys_with_a_corrupted_row() {

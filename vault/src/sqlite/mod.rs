@@ -88,6 +88,10 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let done = usize::try_from(version).ok().filter(|done| *done <= MIGRATIONS.len());
     let done = done.ok_or(StoreError::NewerSchema(version))?;
+    if done == MIGRATIONS.len() {
+        // Nothing to write: a vault opens on a full disk.
+        return Ok(());
+    }
     for step in &MIGRATIONS[done..] {
         transaction.execute_batch(step)?;
     }
