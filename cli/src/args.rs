@@ -40,7 +40,7 @@ Exit codes:
   1 output, database or memory    6 decryption failed
   2 wrong use of this command     7 a key is missing, unsafe or cannot do it
   3 configuration                 8 the token cannot be opened
-  4 payload, card, file or block refused  9 a conformance test or self-test failed
+  4 payload, card, block, file refused  9 a conformance test or self-test failed
   10 the vault refuses
 
 p2pe doctor: 0 if nothing is wrong; else that of the most probable cause: 3 settings, 4 the payload, 5 the alarm, 6 damaged

@@ -65,6 +65,9 @@ pub enum Error {
     /// Tokens that work once cannot be asked for again after an interruption.
     #[error("old data is moved to multi-use tokens only")]
     SingleUse,
+    /// A database of which a column is moved.
+    #[error("database: {0}")]
+    Database(String),
     /// What the tokens' key or form says to all numbers.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -90,6 +93,7 @@ impl Error {
             Self::Unsure(_) => "migrate_unsure",
             Self::Rejected { .. } => "migrate_rejected",
             Self::NotReconciled(_) => "migrate_not_reconciled",
+            Self::Database(_) => "migrate_database",
             Self::SingleUse => "migrate_single_use",
             Self::Token(error) => error.code(),
             Self::Vault(error) => error.code(),

@@ -9,8 +9,11 @@ mod finder;
 mod known;
 mod options;
 mod report;
+mod run;
+pub mod table;
 mod text;
 mod tokens;
+mod xlsx;
 
 use std::path::Path;
 
@@ -33,7 +36,7 @@ pub fn scan(
     most: Option<u64>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Scan, Error> {
-    text::run::scan(input, options, most, progress)
+    run::scan(input, options, most, progress)
 }
 
 /// Writes a copy of a file with tokens in place of card numbers. The input is never changed, and nothing is overwritten.
@@ -51,5 +54,5 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, Error> {
-    text::run::run(input, output, tokens, options, progress)
+    run::run(input, output, tokens, options, progress)
 }

@@ -15,6 +15,8 @@ pub enum Format {
     },
     /// A JSON value a line.
     JsonLines,
+    /// A workbook of Excel 2007 and later.
+    Xlsx,
 }
 
 impl Format {
@@ -28,6 +30,8 @@ impl Format {
             "csv" => Ok(Self::Csv { delimiter: b',' }),
             "tsv" | "tab" => Ok(Self::Csv { delimiter: b'\t' }),
             "jsonl" | "ndjson" => Ok(Self::JsonLines),
+            "xlsx" => Ok(Self::Xlsx),
+            "xlsb" | "xlsm" | "xls" => Err(Error::Refused(format!("{end}: save the workbook as .xlsx"))),
             _ => Err(Error::Refused(format!("no format goes with a name that ends in {end:?}"))),
         }
     }

@@ -16,8 +16,8 @@ use crate::{Decision, Encoding, Error, Findings, Tally};
 pub struct Scan {
     /// Of its characters.
     pub encoding: Encoding,
-    /// Whether the first record names the columns.
-    pub header: bool,
+    /// The row that names the columns, for each sheet; other files than workbooks have one.
+    pub headers: Vec<Option<u64>>,
     /// Records that were read, a header too.
     pub rows: u64,
     /// By column.

@@ -16,11 +16,48 @@ pub(crate) enum Migrate {
         BIN and last four at most. OUT.report.json is the report. Until the end the output is OUT.partial, and OUT.journal\n\
         says how far it is. IN is never changed: delete it when OUT is in use.")]
     Run(Run),
+    /// Replace the card numbers in a column of a database by tokens, in place; repeat the command if it was interrupted
+    #[command(after_help = "\
+        DATABASE is a SQLite file that is there, postgresql://USER@/NAME?host=/FOLDER, or mysql://USER@localhost/NAME?socket=/FILE:\n\
+        through a socket or to this machine, and without a password. The table p2pe_migrate in it remembers how far a run is.\n\
+        A cell that gets no token stays as it is. Old values stay where the database keeps them: SQLite until VACUUM, PostgreSQL\n\
+        until VACUUM and in archives of its log, MySQL in its binary log, all of them in backups.")]
+    Column(Column),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Column {
+    /// The database
+    #[arg(value_name = "DATABASE")]
+    pub(crate) address: String,
+    /// The table, or SCHEMA.TABLE
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: String,
+    /// The column of card numbers
+    #[arg(long, value_name = "NAME")]
+    pub(crate) column: String,
+    /// The table's primary key: one column
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: String,
+    /// Only count what stands in the column
+    #[arg(long)]
+    pub(crate) scan: bool,
+    /// File with the password of the database
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// List cells without a token in a new file, by key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// Stop at a cell that gets no token; what was replaced before it stays replaced
+    #[arg(long)]
+    pub(crate) stop: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Scan {
-    /// The file: .csv, .tsv, .jsonl
+    /// The file: .csv, .tsv, .jsonl, .xlsx
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Look at so many rows only
@@ -32,7 +69,7 @@ pub(crate) struct Scan {
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
-    /// The file: .csv, .tsv, .jsonl
+    /// The file: .csv, .tsv, .jsonl, .xlsx
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// The copy
@@ -64,7 +101,7 @@ pub(crate) enum Rejects {
 #[derive(clap::Args)]
 pub(crate) struct Reading {
     /// How the file is written [default: by its name]
-    #[arg(long, value_parser = ["csv", "tsv", "jsonl"])]
+    #[arg(long, value_parser = ["csv", "tsv", "jsonl", "xlsx"])]
     pub(crate) format: Option<String>,
     /// What stands between two cells, for CSV
     #[arg(long, value_name = "CHARACTER")]

@@ -1,6 +1,7 @@
 //! `p2pe migrate`: a merchant's old card files, with tokens in place of card numbers.
 
 pub(crate) mod args;
+mod column;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -32,6 +33,7 @@ pub(crate) fn run(global: &Global, command: &Migrate, output: &Output) -> Result
     match command {
         Migrate::Scan(command) => scan(command, output),
         Migrate::Run(command) => moved(global, command, output),
+        Migrate::Column(command) => column::run(global, command, output),
     }
 }
 
@@ -111,6 +113,7 @@ fn options(path: &Path, reading: &Reading) -> Result<Options, Failure> {
         None => Format::of(path)?,
         Some("tsv") => Format::Csv { delimiter: b'\t' },
         Some("jsonl") => Format::JsonLines,
+        Some("xlsx") => Format::Xlsx,
         Some(_) => Format::Csv { delimiter: b',' },
     };
     let format = match (reading.delimiter, format) {
@@ -131,7 +134,7 @@ fn options(path: &Path, reading: &Reading) -> Result<Options, Failure> {
     Ok(Options { encoding, header: reading.no_header.then_some(false), ..Options::new(format) })
 }
 
-/// A progress bar with rate and time left, at a terminal.
+/// Progress with rate and time left, at a terminal.
 struct Bar {
     bar: ProgressBar,
 }
@@ -142,7 +145,8 @@ impl Bar {
         if stderr().is_terminal() && !output.is_json() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        let shown = "{msg:>12} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left";
+        // Bytes of a file, sheets of a workbook, rows of a table.
+        let shown = "{msg:>12} {bar:30} {human_pos}/{human_len}, {per_sec}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(shown) {
             bar.set_style(style);
         }
@@ -173,6 +177,7 @@ impl From<Error> for Failure {
         let code = error.code();
         let (exit, hint) = match error {
             Error::Vault(error) => return error.into(),
+            Error::Database(_) => (1, "check table, columns and rights; repeat the command to go on"),
             Error::File(..) => (1, "check the files, their folder and the space on the disk"),
             Error::NotReconciled(_) => (1, "nothing was written; please report this"),
             Error::Exists(_) => (2, "name another output; nothing is overwritten"),

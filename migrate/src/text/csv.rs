@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use zeroize::Zeroizing;
+
 use super::{Field, Layout};
 use crate::{
     Encoding, Error,
@@ -56,7 +58,16 @@ impl Csv {
         let malformed = Error::Malformed { row, what: "bytes that are no character" };
         let text = self.encoding.text(raw).ok_or(malformed)?;
         let quoted = cell.start > 0 && record[cell.start - 1] == b'"';
-        Ok(if quoted && text.contains("\"\"") { Text::Made(text.replace("\"\"", "\"").into()) } else { text })
+        if !(quoted && text.contains("\"\"")) {
+            return Ok(text);
+        }
+        // It does not grow, so it leaves no copies.
+        let mut made = Zeroizing::new(String::with_capacity(text.len()));
+        text.split("\"\"").enumerate().for_each(|(at, part)| {
+            made.push_str(if at == 0 { "" } else { "\"" });
+            made.push_str(part);
+        });
+        Ok(Text::Made(made))
     }
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod csv;
 pub(crate) mod journal;
 pub(crate) mod json;
-pub(crate) mod run;
+pub(crate) mod records;
 pub(crate) mod source;
 
 use std::ops::Range;
