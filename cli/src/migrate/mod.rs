@@ -177,6 +177,7 @@ impl From<Error> for Failure {
         let code = error.code();
         let (exit, hint) = match error {
             Error::Vault(error) => return error.into(),
+            Error::Token(TokenError::Key(error)) => return error.into(),
             Error::Database(_) => (1, "check table, columns and rights; repeat the command to go on"),
             Error::File(..) => (1, "check the files, their folder and the space on the disk"),
             Error::NotReconciled(_) => (1, "nothing was written; please report this"),
