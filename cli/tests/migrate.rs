@@ -103,7 +103,9 @@ fn refusals() {
     with(&["--database", "none.db"]).refused(3, "no vault");
     with(&["--keep-last-four"]).refused(2, "--card-shaped");
     with(&["--delimiter", "\""]).refused(2, "delimiter");
-    with(&["--ff1", "print"]).refused(7, "");
+    // The run can go on once the key is right.
+    migrate(&folder, &["run", "in.csv", "later.csv", "--merchant", "shop", "--ff1", "print"]).refused(7, "");
+    assert!(folder.dir.path().join("later.csv.journal").exists());
     migrate(&folder, &["scan", "p2pe.toml"]).refused(4, "format");
     migrate(&folder, &["scan", "none.csv"]).refused(1, "none.csv");
     folder.write("unsure.csv", &format!("card,memo\n{PAN},a\n{PAN},b\n{PAN},my {PAN}\n"));

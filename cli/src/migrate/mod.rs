@@ -12,7 +12,9 @@ use std::{
 use dukpt::KeyStore;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use p2pe_config::{Access, Store};
-use p2pe_crypto::{CardShaped, FormatPreserving, FormatPreservingTokenizer, Kept, Policy, TokenForm, Tokenizer};
+use p2pe_crypto::{
+    CardShaped, FormatPreserving, FormatPreservingTokenizer, Kept, Policy, TokenError, TokenForm, Tokenizer,
+};
 use p2pe_migrate::{
     Choice, Encoding, Error, Format, KeyedTokens, Options, Phase, PreservingTokens, Progress, Tokens, VaultTokens,
 };
