@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum, builder::TypedValueParser};
 
 pub(crate) use keys::{Components, ImportBlock, Keys, Period};
 
-use crate::simulate::args::Simulate;
+use crate::{migrate::args::Migrate, simulate::args::Simulate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,7 +44,7 @@ Exit codes:
   1 output, database or memory    6 decryption failed
   2 wrong use of this command     7 a key is missing, unsafe or cannot do it
   3 configuration                 8 the token cannot be opened
-  4 payload, card or key block refused  9 a conformance test or self-test failed
+  4 payload, card, block, file refused  9 a conformance test or self-test failed
   10 the vault refuses
 
 p2pe doctor: 0 if nothing is wrong; else that of the most probable cause: 3 settings, 4 the payload, 5 the alarm, 6 damaged
@@ -118,6 +118,9 @@ pub(crate) enum Command {
     Profiles,
     /// Keep card numbers in a vault and hand out random tokens
     Vault(VaultArgs),
+    /// Move a merchant's old card files to tokens
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Check or seal the audit log that the settings name
     #[command(subcommand)]
     Audit(Audit),

@@ -15,6 +15,7 @@ mod junit;
 mod key_block;
 mod key_check;
 mod keys;
+mod migrate;
 mod open;
 mod output;
 mod profiles;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Doctor(command) => doctor::run(&args.global, command, &output),
         Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Migrate(command) => migrate::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Audit(command) => audit::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest(command) => selftest::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Config(command) => config::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),

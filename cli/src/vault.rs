@@ -150,14 +150,7 @@ fn detokenize(
 fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     let form = match args.card_shaped {
         false => TokenForm::Vault,
-        true => {
-            let bin = match args.keep_bin {
-                None => Bin::None,
-                Some(6) => Bin::Six,
-                Some(_) => Bin::Eight,
-            };
-            TokenForm::CardShaped(CardShaped::new(Kept { bin, last_four: args.keep_last_four }))
-        }
+        true => TokenForm::CardShaped(CardShaped::new(kept(args.keep_bin, args.keep_last_four))),
     };
     let mut policy = Policy::new(merchant(&args.merchant)?, args.policy_version, form);
     let computed = |error| Failure::usage(error, "use a random form");
@@ -173,11 +166,20 @@ fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
     Ok(policy)
 }
 
+pub(crate) fn kept(bin: Option<u8>, last_four: bool) -> Kept {
+    let bin = match bin {
+        None => Bin::None,
+        Some(6) => Bin::Six,
+        Some(_) => Bin::Eight,
+    };
+    Kept { bin, last_four }
+}
+
 fn on_line(at: usize, failure: Failure) -> Failure {
     Failure { message: format!("number {}: {}", at + 1, failure.message), ..failure }
 }
 
-fn merchant(name: &str) -> Result<MerchantId, Failure> {
+pub(crate) fn merchant(name: &str) -> Result<MerchantId, Failure> {
     MerchantId::new(name).map_err(|error| Failure::usage(error, "correct --merchant"))
 }
 

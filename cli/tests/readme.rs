@@ -57,6 +57,23 @@ fn devices_in_software() {
     assert!(!out.contains("4761739001010010"));
 }
 
+/// After the first look, in its folder.
+#[test]
+fn old_card_files() {
+    let out = printed(&format!("{}\necho; {}", snippets()[0], snippets()[4]));
+    for part in [
+        "476173******0010",
+        "4 rows in, 4 rows out",
+        "山田,vtok_",
+        "鈴木,vtok_",
+        "佐藤,4.54714E+15",
+        "4,\"カード番号\",digits_lost",
+    ] {
+        assert!(out.contains(part), "{part} is missing in:\n{out}");
+    }
+    assert!(out.contains("\"表, 済\"") && !out.contains("5413330089604111") && !out.contains("４７６１"));
+}
+
 #[test]
 fn the_whole_story_with_keys_in_a_token() {
     let module = throwaway_token::find_module().unwrap();
