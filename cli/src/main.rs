@@ -14,6 +14,7 @@ mod junit;
 mod key_block;
 mod key_check;
 mod keys;
+mod log;
 mod open;
 mod output;
 mod profiles;
@@ -35,6 +36,10 @@ fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let output = Output::new(args.global.json);
+    if let Err(failure) = log::begin(args.global.log.as_deref()) {
+        return output.failure(&failure);
+    }
+    let _running = tracing::info_span!("p2pe", command = args.command.name()).entered();
     if let Err(failure) = open::memory(&args.global) {
         return output.failure(&failure);
     }

@@ -9,6 +9,7 @@ mod disasters;
 mod faults;
 mod inside;
 mod nss;
+mod observe;
 mod opening;
 mod pool;
 mod protection;
