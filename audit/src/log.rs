@@ -131,10 +131,7 @@ impl Log {
         written.map(|_| ())
     }
 
-    fn append_unseen<'r, 'e: 'r>(
-        &self,
-        records: impl IntoIterator<Item = &'r Record<'e>>,
-    ) -> Result<u64, AuditError> {
+    fn append_unseen<'r, 'e: 'r>(&self, records: impl IntoIterator<Item = &'r Record<'e>>) -> Result<u64, AuditError> {
         let (mut last, mut count) = (None, 0);
         for record in records {
             last = Some(self.shared.line(|body| {

@@ -37,8 +37,21 @@ impl Write for Lines {
 /// What stands in the vectors and must stand nowhere else: keys, card data, clear texts, PIN blocks.
 fn secrets(value: &Value, field: &str, found: &mut BTreeSet<String>) {
     const SECRET: [&str; 15] = [
-        "value", "clear_key", "initial_key", "data_key", "working_key", "update_key", "injected_key", "pan", "plaintext",
-        "pin_block", "pin_field", "pan_field", "jis2", "name", "clear",
+        "value",
+        "clear_key",
+        "initial_key",
+        "data_key",
+        "working_key",
+        "update_key",
+        "injected_key",
+        "pan",
+        "plaintext",
+        "pin_block",
+        "pin_field",
+        "pan_field",
+        "jis2",
+        "name",
+        "clear",
     ];
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| secrets(value, name, found)),

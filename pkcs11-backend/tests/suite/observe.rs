@@ -77,7 +77,8 @@ fn the_metrics_are_those_that_are_documented() -> Result<(), Error> {
         assert!(eventually(|| pool.run(LONG, |_| ()).is_ok()));
         assert!(eventually(|| look(&metrics)["p2pe_pool_state shard=0"] == 0.0));
 
-        let names: BTreeSet<_> = look(&metrics).keys().filter_map(|name| name.split(' ').next().map(String::from)).collect();
+        let names: BTreeSet<_> =
+            look(&metrics).keys().filter_map(|name| name.split(' ').next().map(String::from)).collect();
         let expected = &documented("p2pe_pkcs11") | &documented("p2pe_pool");
         assert_eq!(names, expected);
     })
