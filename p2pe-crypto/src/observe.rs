@@ -42,9 +42,15 @@ mod on {
 mod on {
     use super::{CardData, Custody, Error, Payload};
 
-    pub(crate) fn one() {}
+    pub(crate) struct Timed;
 
-    pub(crate) fn batch() {}
+    pub(crate) fn one() -> Timed {
+        Timed
+    }
+
+    pub(crate) fn batch() -> Timed {
+        Timed
+    }
 
     pub(crate) fn decrypted(_: &Payload, _: impl FnOnce() -> Custody, _: &Result<CardData, Error>) {}
 }

@@ -17,7 +17,6 @@ HIERARCHY = {
     p2pe.PayloadError: p2pe.Error,
     p2pe.ClearAccountDataError: p2pe.PayloadError,
     p2pe.DeviceError: p2pe.Error,
-    p2pe.AuditError: p2pe.Error,
     p2pe.DecryptError: p2pe.Error,
     p2pe.StoreError: p2pe.Error,
     p2pe.KeyStoreError: p2pe.StoreError,

@@ -72,7 +72,9 @@ impl<K: KeyStore> Vault<K> {
                 continue;
             }
             let drawn: Vec<String> = rows.iter().map(|new| new.row.token.clone()).collect();
-            for ((at, put), token) in places.into_iter().zip(observe::stored("put", || self.rows.put(rows, now))?).zip(drawn) {
+            for ((at, put), token) in
+                places.into_iter().zip(observe::stored("put", || self.rows.put(rows, now))?).zip(drawn)
+            {
                 tokens[at] = match put {
                     Put::Stored => Some(Ok(token)),
                     Put::Has(token) => Some(Ok(token)),

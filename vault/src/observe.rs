@@ -5,9 +5,7 @@ use std::time::Instant;
 use crate::{CardOnFile, StoreError, VaultError, issue::Answer};
 
 /// Cards were to become tokens.
-pub(crate) fn tokenized(
-    issue: impl FnOnce() -> Result<Vec<Answer>, VaultError>,
-) -> Result<Vec<Answer>, VaultError> {
+pub(crate) fn tokenized(issue: impl FnOnce() -> Result<Vec<Answer>, VaultError>) -> Result<Vec<Answer>, VaultError> {
     let started = Instant::now();
     let answers = issue();
     metrics::histogram!("p2pe_vault_tokenize_seconds").record(started.elapsed());
