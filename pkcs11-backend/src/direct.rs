@@ -77,7 +77,7 @@ macro_rules! call {
                 // SAFETY: see the head of this file.
                 check(stringify!($function), unsafe { function($($argument),*) })
             })),
-            None => Err(Failure::Code { function: stringify!($function), code: cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED }),
+            None => Err(Failure::Code { function: stringify!($function), code: CKR_FUNCTION_NOT_SUPPORTED }),
         }
     };
 }
