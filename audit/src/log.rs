@@ -9,7 +9,7 @@ use std::{
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{SecondsFormat, Utc};
@@ -120,7 +120,19 @@ impl Log {
     /// # Errors
     /// As of [`Log::append`]; some of them may then be written.
     pub fn append_all<'r, 'e: 'r>(&self, records: impl IntoIterator<Item = &'r Record<'e>>) -> Result<(), AuditError> {
-        let mut last = None;
+        let written = self.append_unseen(records);
+        match &written {
+            Ok(count) => metrics::counter!("p2pe_audit_records_total").increment(*count),
+            Err(error) => {
+                metrics::counter!("p2pe_audit_failures_total", "reason" => error.code()).increment(1);
+                tracing::error!(%error, "a use of a key could not be recorded");
+            }
+        }
+        written.map(|_| ())
+    }
+
+    fn append_unseen<'r, 'e: 'r>(&self, records: impl IntoIterator<Item = &'r Record<'e>>) -> Result<u64, AuditError> {
+        let (mut last, mut count) = (None, 0);
         for record in records {
             last = Some(self.shared.line(|body| {
                 body.event = record.event.name().into();
@@ -133,8 +145,10 @@ impl Log {
                 body.purpose = record.purpose.map(ToString::to_string);
                 Ok(())
             })?);
+            count += 1;
         }
-        last.map_or(Ok(()), |last| self.shared.settle(last))
+        last.map_or(Ok(()), |last| self.shared.settle(last))?;
+        Ok(count)
     }
 
     /// Adds a seal over all records so far, under an HMAC key of the store.
@@ -198,10 +212,14 @@ impl Shared {
             return Ok(());
         }
         let (file, path, chain) = unpoisoned(&self.writer).written()?;
-        if sync && let Err(error) = file.sync_data() {
-            // What of it is on disk, nobody can tell.
-            unpoisoned(&self.writer).stop();
-            return Err(AuditError::File(path, error));
+        if sync {
+            let started = Instant::now();
+            if let Err(error) = file.sync_data() {
+                // What of it is on disk, nobody can tell.
+                unpoisoned(&self.writer).stop();
+                return Err(AuditError::File(path, error));
+            }
+            metrics::histogram!("p2pe_audit_sync_seconds").record(started.elapsed());
         }
         head.write(chain.seq, chain.hash)?;
         self.safe.store(chain.seq, Ordering::Release);

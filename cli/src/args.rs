@@ -88,6 +88,10 @@ pub(crate) struct Global {
     /// Refuse to work if memory cannot be locked, and might go to swap
     #[arg(long, global = true)]
     pub(crate) locked_memory: bool,
+    /// What goes on, on standard error: error, warn, info, debug or trace; as JSON lines with ",json" behind it
+    /// [default: $P2PE_LOG, else nothing]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
     /// Print JSON, of failures too; these also say on standard error what to do next
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -150,6 +154,26 @@ pub(crate) enum ConfigCommand {
         #[arg(long, value_name = "NAME")]
         key: String,
     },
+}
+
+impl Command {
+    /// What it is called in logs.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Decrypt(_) => "decrypt",
+            Self::Tokenize(_) => "tokenize",
+            Self::Doctor(_) => "doctor",
+            Self::Conformance(_) => "conformance",
+            Self::Keys(_) => "keys",
+            Self::Profiles => "profiles",
+            Self::Vault(_) => "vault",
+            Self::Audit(_) => "audit",
+            Self::Selftest(_) => "selftest",
+            Self::Config(_) => "config",
+            Self::Simulate(_) => "simulate",
+            Self::Demo => "demo",
+        }
+    }
 }
 
 #[derive(Subcommand)]

@@ -16,6 +16,7 @@ mod key_block;
 mod key_check;
 mod keys;
 mod migrate;
+mod log;
 mod open;
 mod output;
 mod profiles;
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let output = Output::new(args.global.json);
+    if let Err(failure) = log::begin(args.global.log.as_deref()) {
+        return output.failure(&failure);
+    }
+    let _running = tracing::info_span!("p2pe", command = args.command.name()).entered();
     if let Err(failure) = open::memory(&args.global) {
         return output.failure(&failure);
     }

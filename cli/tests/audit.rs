@@ -181,3 +181,28 @@ fn without_a_record_no_key_serves_unless_that_is_wanted() {
     assert!(refused.err.contains(" next: check that the audit folder"), "{}", refused.err);
     assert!(!refused.out.contains("476173"), "{}", refused.out);
 }
+
+#[test]
+fn logs_tell_what_goes_on_and_nothing_secret() {
+    let folder = Folder::token_with_keys();
+    let said = folder.run(&["--log", "trace", "decrypt", "--reveal", KEYPAD]).done();
+    for told in
+        ["p2pe{command=\"decrypt\"}", "C_EncryptInit", "custody=hybrid", "ksn=FFFF987654004300025A", "outcome=\"ok\""]
+    {
+        assert!(said.err.contains(told), "{told} in {}", said.err);
+    }
+    let json = folder.run(&["--log", "debug,json", "tokenize", "--merchant", "shop-1", KEYPAD]).done();
+    let lines: Vec<Value> = json.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["fields"]["custody"] == "hybrid"), "{}", json.err);
+    let bytes: Vec<u8> = (0..BDK.len()).step_by(2).map(|i| u8::from_str_radix(&BDK[i..i + 2], 16).unwrap()).collect();
+    let listed = format!("{:?}", &bytes[..8]);
+    let pan: String = PAN.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let pin = fs::read_to_string(folder.token.as_ref().unwrap().pin_file()).unwrap();
+    for secret in
+        [PAN, BDK, &BDK.to_lowercase(), listed.trim_matches(['[', ']']), &pan, &pan.to_uppercase(), pin.trim()]
+    {
+        assert!(!said.err.contains(secret) && !json.err.contains(secret), "{secret}");
+    }
+    assert!(folder.run(&["decrypt", KEYPAD]).done().err.is_empty(), "nobody asked");
+    folder.run(&["--log", "loud", "profiles"]).refused(2, "the level of the log");
+}

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "observe")]
+extern crate std;
 
 pub mod aes;
 mod bdk_name;

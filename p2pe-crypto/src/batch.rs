@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::{
     Candidates, CardData, Decryptor, Device, Devices, Encryption, Error, Payload,
     decryptor::{ZERO_IV, decrypt, read},
+    observe,
 };
 
 /// Payloads of one base key and profile: the index of each, and its KSN.
@@ -40,13 +41,22 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
     ///
     /// Keys are derived many at once, TDES payloads also decrypted so: a batch of a few hundred is fastest.
     pub fn decrypt_batch(&self, payloads: &[Payload]) -> Vec<Result<CardData, Error>> {
+        let _timed = observe::batch();
+        let cards = self.decrypt_batch_unseen(payloads);
+        payloads.iter().zip(&cards).for_each(|(payload, card)| {
+            observe::decrypted(payload, || self.custody(payload), card);
+        });
+        cards
+    }
+
+    fn decrypt_batch_unseen(&self, payloads: &[Payload]) -> Vec<Result<CardData, Error>> {
         let mut results: Results = payloads.iter().map(|_| None).collect();
         let (mut tdes, mut aes) = (Vec::new(), Vec::new());
         for (index, payload) in payloads.iter().enumerate() {
             let device = match self.device(payload) {
                 // Nothing is won by a batch; a MAC is verified on that way too.
                 Ok(device) if self.derives_inside(device) => {
-                    results[index] = Some(self.decrypt(payload));
+                    results[index] = Some(self.decrypt_unseen(payload));
                     continue;
                 }
                 device => device.and_then(|device| self.verify(device, payload).map(|()| device)),

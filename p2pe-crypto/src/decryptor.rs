@@ -6,7 +6,7 @@ use core::borrow::Borrow;
 use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
 use zeroize::Zeroizing;
 
-use crate::{Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader};
+use crate::{Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader, observe};
 
 /// A population of devices: the base key they were injected from, and how they send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +81,14 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
     /// [`Error::DecryptFailed`] if the clear text is not a card's, or the code not the payload's;
     /// [`PayloadError::ClearAccountData`] if only the clear text tells that a masked number is not masked.
     pub fn decrypt(&self, payload: &Payload) -> Result<CardData, Error> {
+        let _timed = observe::one();
+        let card = self.decrypt_unseen(payload);
+        observe::decrypted(payload, || self.custody(payload), &card);
+        card
+    }
+
+    /// As [`Decryptor::decrypt`], which nobody counts.
+    pub(crate) fn decrypt_unseen(&self, payload: &Payload) -> Result<CardData, Error> {
         let device = self.device(payload)?;
         self.verify(device, payload)?;
         let base_key = self.store.key(&device.base_key)?;

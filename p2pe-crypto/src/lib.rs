@@ -3,12 +3,15 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "observe")]
+extern crate std;
 
 mod batch;
 mod card;
 mod decryptor;
 mod error;
 mod masked;
+mod observe;
 mod payload;
 mod profile;
 mod token;

@@ -73,8 +73,10 @@ pub(crate) fn initialize(module: &Pkcs11, init: Option<&CStr>) -> cryptoki::erro
 macro_rules! call {
     ($list:expr, $function:ident, $($argument:expr),*) => {
         match $list.$function {
-            // SAFETY: see the head of this file.
-            Some(function) => $list.noted(check(stringify!($function), unsafe { function($($argument),*) })),
+            Some(function) => $list.noted(crate::observe::called(stringify!($function), || {
+                // SAFETY: see the head of this file.
+                check(stringify!($function), unsafe { function($($argument),*) })
+            })),
             None => Err(Failure::Code { function: stringify!($function), code: CKR_FUNCTION_NOT_SUPPORTED }),
         }
     };

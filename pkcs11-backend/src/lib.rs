@@ -12,6 +12,7 @@ mod key;
 mod key_set;
 mod kind;
 mod module;
+mod observe;
 mod period;
 mod pin;
 mod pool;

@@ -7,12 +7,13 @@ use p2pe_crypto::{Pan, Policy, TokenError, TokenForm, Uses, VaultToken};
 use crate::{
     Card, New, Put, Request, Row, RowId, Vault, VaultError,
     fingerprint::{Prints, prints},
+    observe,
 };
 
 /// How often a token is drawn that turns out to be another card's.
 const DRAWS: usize = 64;
 
-type Answer = Result<String, VaultError>;
+pub(crate) type Answer = Result<String, VaultError>;
 
 impl<K: KeyStore> Vault<K> {
     /// The token of a card. Under a multi-use policy it is the same for the same card, whoever asks at the same time. A
@@ -24,7 +25,7 @@ impl<K: KeyStore> Vault<K> {
     /// [`VaultError::Key`], [`VaultError::Store`].
     pub fn tokenize<'a>(&self, policy: &Policy, card: impl Into<Card<'a>>, request: Option<&str>) -> Answer {
         request.map(name).transpose()?;
-        self.issue(policy, &[card.into()], request)?.pop().unwrap_or(Err(VaultError::Unknown))
+        observe::tokenized(|| self.issue(policy, &[card.into()], request))?.pop().unwrap_or(Err(VaultError::Unknown))
     }
 
     /// The tokens of many cards, in one transaction: each result as if it were alone.
@@ -36,7 +37,8 @@ impl<K: KeyStore> Vault<K> {
         policy: &Policy,
         cards: &[C],
     ) -> Result<Vec<Answer>, VaultError> {
-        self.issue(policy, &cards.iter().map(|card| (*card).into()).collect::<Vec<_>>(), None)
+        let cards: Vec<_> = cards.iter().map(|card| (*card).into()).collect();
+        observe::tokenized(|| self.issue(policy, &cards, None))
     }
 
     pub(crate) fn issue(
@@ -70,7 +72,9 @@ impl<K: KeyStore> Vault<K> {
                 continue;
             }
             let drawn: Vec<String> = rows.iter().map(|new| new.row.token.clone()).collect();
-            for ((at, put), token) in places.into_iter().zip(self.rows.put(rows, now)?).zip(drawn) {
+            for ((at, put), token) in
+                places.into_iter().zip(observe::stored("put", || self.rows.put(rows, now))?).zip(drawn)
+            {
                 tokens[at] = match put {
                     Put::Stored => Some(Ok(token)),
                     Put::Has(token) => Some(Ok(token)),
@@ -104,7 +108,8 @@ impl<K: KeyStore> Vault<K> {
             for (at, print) in
                 open.places.iter().zip(prints).filter(|(at, _)| tokens[**at].is_none()).collect::<Vec<_>>()
             {
-                let found = self.rows.find(policy.merchant().as_str(), policy.version(), &[print.card], now)?;
+                let (tenant, version) = (policy.merchant().as_str(), policy.version());
+                let found = observe::stored("find", || self.rows.find(tenant, version, &[print.card], now))?;
                 tokens[*at] = found.into_iter().flatten().next().map(Ok);
             }
         }

@@ -6,6 +6,7 @@ mod data_keys;
 mod error;
 mod fingerprint;
 mod issue;
+mod observe;
 mod open;
 mod records;
 mod rotation;

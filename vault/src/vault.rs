@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Asked, Card, CardOnFile, Header, Outcome, RateLimit, Released, Row, VaultError, VaultStore, fingerprint::prints,
-    issue::name, seal::DataKey,
+    issue::name, observe, seal::DataKey,
 };
 
 /// The keys of a new vault, by their names in the key store.
@@ -72,9 +72,19 @@ impl<K: KeyStore> Vault<K> {
         purpose: Purpose,
         token: &str,
     ) -> Result<CardOnFile, VaultError> {
+        observe::detokenized(|| self.lead_back(caller, policy, purpose, token))
+    }
+
+    fn lead_back(
+        &self,
+        caller: &str,
+        policy: &Policy,
+        purpose: Purpose,
+        token: &str,
+    ) -> Result<CardOnFile, VaultError> {
         name(caller)?;
         let (tenant, time) = (policy.merchant().as_str(), (self.now)());
-        let row = self.rows.by_token(tenant, token)?;
+        let row = observe::stored("by-token", || self.rows.by_token(tenant, token))?;
         let opened = match &row {
             Some(row) if row.ends.is_none_or(|ends| ends > time) => Some(self.open_row(row)?),
             _ => None,
@@ -87,7 +97,7 @@ impl<K: KeyStore> Vault<K> {
             (_, Some(Opened::Card(card))) => (Outcome::Granted, Some(card)),
         };
         let asked = Asked { caller, tenant, row: row.as_ref().map(|row| row.id), purpose, time, outcome };
-        match (self.rows.release(&asked, self.limit)?, card, asked.row) {
+        match (observe::stored("release", || self.rows.release(&asked, self.limit))?, card, asked.row) {
             (Released::Recorded(Outcome::Granted), Some(card), _) => Ok(card),
             (Released::RateLimited, ..) => Err(VaultError::RateLimited),
             (Released::Recorded(Outcome::Purpose), ..) => Err(VaultError::Purpose),

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a bench may stop")]
 
 mod aes;
+mod audit;
 mod blocks;
 mod evp;
 mod ff1;
@@ -29,5 +30,6 @@ fn main() -> Result<(), openssl::error::ErrorStack> {
     blocks::rows(&mut rows);
     ff1::rows(&mut rows);
     payloads::rows(&mut rows, &bench, &store);
+    audit::rows(&mut rows, &bench, &store);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 
-use super::{Cached, Path, PathName};
+use super::{Cached, Path, PathName, observe};
 use crate::{
     CheckMethod, CheckValue, Key, KeyError, KeyId, KeyStore, MacAlgorithm, Tag,
     aes::{Derivation, Purpose},
@@ -63,6 +63,7 @@ impl<'c, 's, S: KeyStore> CachedKey<'c, 's, S> {
         let (paths, now) = (&self.cache.paths, (self.cache.clock)());
         let kept =
             paths.borrow_mut().get(&name, now).filter(|path| path.base == *id).and_then(|path| path.key(0, step));
+        observe::looked_up("aes-initial-key", kept.is_some());
         let key = match kept {
             Some(key) => key,
             None => {
@@ -82,6 +83,7 @@ impl<'c, 's, S: KeyStore> CachedKey<'c, 's, S> {
             .peek(&name)
             .filter(|path| path.leads(depth, parent))
             .and_then(|path| path.key(depth + 1, step));
+        observe::looked_up("aes-derivation-key", kept.is_some());
         let key = match kept {
             Some(key) => key,
             None => {

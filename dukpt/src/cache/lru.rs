@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
+use super::observe;
+
 pub(super) struct Lru<K, V> {
     limit: usize,
     time_to_live: Duration,
@@ -55,6 +57,7 @@ impl<K: Ord + Copy, V> Lru<K, V> {
             let Some((_, oldest)) = self.by_use.first_key_value() else { return };
             let oldest = *oldest;
             self.remove(&oldest);
+            observe::gone("room");
         }
         let serial = self.next_serial();
         self.by_use.insert(serial, key);
@@ -78,6 +81,7 @@ impl<K: Ord + Copy, V> Lru<K, V> {
                 return;
             }
             self.remove(&eldest);
+            observe::gone("age");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod key;
 mod lru;
+mod observe;
 
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use core::{cell::RefCell, fmt, time::Duration};
@@ -93,8 +94,9 @@ impl<'s, S: KeyStore> Cached<'s, S> {
 
     fn initial_key(&self, id: &KeyId, ksn: &tdes::Ksn) -> Option<tdes::InitialKey> {
         let mut kept = self.initial_keys.borrow_mut();
-        let kept = kept.get(&ksn.initial_key_block(), (self.clock)()).filter(|kept| kept.base == *id)?;
-        Some(kept.key.copy())
+        let kept = kept.get(&ksn.initial_key_block(), (self.clock)()).filter(|kept| kept.base == *id);
+        observe::looked_up("tdes-initial-key", kept.is_some());
+        Some(kept?.key.copy())
     }
 
     fn keep_initial_key(&self, id: &KeyId, ksn: &tdes::Ksn, key: &tdes::InitialKey) {

@@ -10,7 +10,7 @@ mod task;
 mod worker;
 
 use std::{
-    fmt, process,
+    fmt, mem, process,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ use state::Shared;
 use task::{Queued, Request};
 use tempfile::TempDir;
 
-use crate::{OpenError, PinSource, Pkcs11Store};
+use crate::{OpenError, PinSource, Pkcs11Store, observe};
 
 /// What a worker keeps beside its store from one job to the next, as a cache of derived keys. It borrows the store, so
 /// nothing of it outlives the session.
@@ -147,7 +147,24 @@ impl<W: Workshop> Pool<W> {
     ///
     /// # Errors
     /// [`PoolError`]: there is no result. What the job returns, errors included, is its result.
-    pub fn run<T, J>(&self, within: Duration, job: J) -> Result<T, PoolError>
+    pub fn run<T, J>(&self, within: Duration, mut job: J) -> Result<T, PoolError>
+    where
+        T: Send + 'static,
+        J: FnMut(&mut W::Bench<'_>) -> T + Send + 'static,
+    {
+        let started = Instant::now();
+        let mut waiting = true;
+        let result = self.run_unseen(within, move |bench: &mut W::Bench<'_>| {
+            if mem::take(&mut waiting) {
+                observe::waited(started.elapsed());
+            }
+            job(bench)
+        });
+        observe::requested(started, &result);
+        result
+    }
+
+    fn run_unseen<T, J>(&self, within: Duration, job: J) -> Result<T, PoolError>
     where
         T: Send + 'static,
         J: FnMut(&mut W::Bench<'_>) -> T + Send + 'static,

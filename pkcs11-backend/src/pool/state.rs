@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Fault, OpenError, Settings, Token, TokenInfo,
     fault::{Remedy, Suspicion},
+    observe,
     self_test::Witness,
 };
 
@@ -87,6 +88,7 @@ impl<W: Workshop> Shared<W> {
                 return Err(PoolError::Overloaded);
             }
         }
+        observe::queued(state.queue.len() + 1);
         state.queue.push_back(request);
         // A worker that works looks here before it sleeps: then there is nobody to wake up, which is a call of the kernel.
         let asleep = state.idle > 0;
@@ -161,6 +163,7 @@ impl<W: Workshop> Shared<W> {
                 Err(error)
             }
         };
+        observe::opened(shard, state.shards[shard].health(self.settings.patience).epoch, result.as_ref().err());
         self.changed(&mut state);
         result
     }
@@ -200,6 +203,7 @@ impl<W: Workshop> Shared<W> {
                 return Next::Leave;
             }
             if let Some(request) = state.queue.pop_front() {
+                observe::queued(state.queue.len());
                 if request.expires <= Instant::now() {
                     request.task.refuse(PoolError::DeadlineExceeded);
                     continue;
@@ -220,6 +224,7 @@ impl<W: Workshop> Shared<W> {
     /// A fault ended the run of a request, or there was none. The request goes back to the queue at once with the end of the
     /// epoch, so that no other worker runs it on the token that failed.
     pub(super) fn failed(&self, shard: usize, epoch: u64, worker: usize, why: Suspicion, request: Option<Queued<W>>) {
+        observe::faulted(shard, &why.fault, request.is_some());
         let mut state = self.lock();
         state.jobs[worker] = None;
         let mut old = None;
@@ -288,6 +293,9 @@ impl<W: Workshop> Shared<W> {
 
     /// After each change of a shard: those who wait look again, and requests that nobody will serve soon are refused.
     fn changed(&self, state: &mut State<W>) {
+        for (number, shard) in state.shards.iter().enumerate() {
+            observe::changed(number, &shard.health(self.settings.patience));
+        }
         if let Some(why) = state.hopeless(self.settings.patience) {
             state.queue.drain(..).for_each(|request| request.task.refuse(why));
         }

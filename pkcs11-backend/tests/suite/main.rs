@@ -10,6 +10,7 @@ mod faults;
 mod inside;
 mod lifecycle;
 mod nss;
+mod observe;
 mod opening;
 mod pool;
 mod protection;
