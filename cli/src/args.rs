@@ -119,7 +119,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Keys(Keys),
     /// List the profiles that a device may have, those of the settings file among them
-    Profiles,
+    Profiles(Profiles),
     /// Keep card numbers in a vault and hand out random tokens
     Vault(VaultArgs),
     /// Move a merchant's old card files to tokens
@@ -197,8 +197,8 @@ pub(crate) enum Audit {
 
 #[derive(clap::Args)]
 pub(crate) struct PayloadArgs {
-    /// The payload as text: an ID TECH frame in hex or keyboard form; with --ksn, one ciphertext in hex for each track.
-    /// `-` or nothing reads standard input
+    /// The payload as text: an ID TECH frame in hex or keyboard form; with --ksn, one ciphertext in hex for each track; or a
+    /// gateway's JSON with ksn and ciphertext in it. `-` or nothing reads standard input
     #[arg(value_name = "PAYLOAD")]
     pub(crate) payload: Vec<String>,
     /// Read the payload from a file, text or binary
@@ -220,8 +220,8 @@ pub(crate) struct Decrypt {
 
 #[derive(clap::Args)]
 pub(crate) struct Doctor {
-    /// The payload as the device sent it: binary, hex or keyboard text; with --ksn, one ciphertext in hex for each track.
-    /// `-` or nothing reads standard input
+    /// The payload as the device sent it: binary, hex or keyboard text; with --ksn, one ciphertext in hex for each track; or a
+    /// gateway's JSON with ksn and ciphertext in it. `-` or nothing reads standard input
     #[arg(value_name = "PAYLOAD")]
     pub(crate) payload: Vec<String>,
     /// Read the payload from a file, text or binary
@@ -236,6 +236,16 @@ pub(crate) struct Doctor {
     /// What the components are of
     #[arg(long, value_parser = ["tdes-base", "aes-base"], default_value = "tdes-base")]
     pub(crate) kind: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Profiles {
+    /// These alone
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Print [[profile]] tables of a settings file: copy one there under another name and change it
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) toml: bool,
 }
 
 #[derive(clap::Args)]

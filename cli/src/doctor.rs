@@ -14,6 +14,7 @@ use crate::{
     audit::Journal,
     ceremony::{component_from_file, malformed},
     failure::Failure,
+    gateway_json::Message,
     input, open,
     output::Output,
 };
@@ -31,12 +32,24 @@ pub(crate) fn run(global: &Global, args: &Doctor, output: &Output) -> Result<Exi
         let components: Vec<&[u8]> = components.iter().map(|component| component.as_slice()).collect();
         doctor = doctor.with_components(&args.kind, &components).map_err(malformed)?;
     }
-    let diagnosis = match (&args.ksn[..], &inputs[..]) {
-        ([], [payload]) => doctor.examine(&Case::Payload(payload)),
-        ([], _) => {
+    let message = match &inputs[..] {
+        [input] => Message::read(input).transpose()?,
+        _ => None,
+    };
+    let diagnosis = match (&message, &args.ksn[..], &inputs[..]) {
+        (Some(message), ksns, _) => match &message.payloads[..] {
+            [payload] => doctor.examine(&Case::Payload(payload.as_bytes())),
+            _ => {
+                let ksns: Vec<&str> = ksns.iter().chain(&message.ksns).map(String::as_str).collect();
+                let ciphertexts: Vec<&str> = message.ciphertexts.iter().map(|text| text.as_str()).collect();
+                doctor.examine(&Case::Raw { ksns: &ksns, ciphertexts: &ciphertexts })
+            }
+        },
+        (None, [], [payload]) => doctor.examine(&Case::Payload(payload)),
+        (None, [], _) => {
             return Err(Failure::usage("more than one payload", "pass one payload; several ciphertexts need --ksn"));
         }
-        (ksns, _) => {
+        (None, ksns, _) => {
             // One ciphertext an argument or a line; what is no text is found to be no hex digits.
             let lines = inputs.iter().flat_map(|input| input.split(|byte| *byte == b'\n'));
             let lines = lines.map(|line| core::str::from_utf8(line.trim_ascii()).unwrap_or("?"));

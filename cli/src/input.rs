@@ -6,13 +6,18 @@ use p2pe_config::{read_file_wiped, read_wiped};
 use p2pe_crypto::{Payload, tracks::from_hex};
 use zeroize::Zeroizing;
 
-use crate::{args::PayloadArgs, failure::Failure};
+use crate::{args::PayloadArgs, failure::Failure, gateway_json::Message};
 
 /// No payload is longer than this, in any form.
 const LONGEST: usize = 1 << 20;
 
 pub(crate) fn payload(args: &PayloadArgs) -> Result<Payload, Failure> {
     let inputs = inputs(args.file.as_deref(), &args.payload)?;
+    if let [input] = &inputs[..]
+        && let Some(message) = Message::read(input)
+    {
+        return message?.payload(args.ksn.as_deref());
+    }
     match &args.ksn {
         Some(ksn) => tracks(ksn, &inputs),
         None => match &inputs[..] {

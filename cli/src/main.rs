@@ -10,6 +10,7 @@ mod conformance;
 mod demo;
 mod doctor;
 mod failure;
+mod gateway_json;
 mod input;
 mod junit;
 mod key_block;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         Command::Conformance(command) => conformance::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Doctor(command) => doctor::run(&args.global, command, &output),
-        Command::Profiles => profiles::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
+        Command::Profiles(profiles) => profiles::run(&args.global, profiles, &output).map(|()| ExitCode::SUCCESS),
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Migrate(command) => migrate::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Audit(command) => audit::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),

@@ -66,3 +66,42 @@ fn components_are_tried_alone_and_combined() {
     assert_eq!(ran.code, 7, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("components_not_combined"), "{}", ran.out);
 }
+
+/// What many gateways' JSON carries: ciphertext and KSN, under names of their own, with other things around.
+#[test]
+fn a_gateways_json() {
+    const KSN: &str = "FFFF9876543210E00008";
+    const CIPHERTEXT: &str = "C25C1D1197D31CAA87285D59A892047426D9182EC11353C051ADD6D0F072A6CB3436560B3071FC1FD11D9F7E74886742D9BEE0CFD1EA1064C213BB55278B2F12";
+    let folder = with_profile("track-tdes-pin");
+    let json = format!(
+        "{{\"amount\": 1200, \"reader\": {{\"KSN\": \"{KSN}\", \"encryptedTrack1\": \"{CIPHERTEXT}\"}}, \"device_ksn\": \"{}\"}}",
+        KSN.to_lowercase()
+    );
+    let card = folder.run_with(&["--json", "decrypt"], json.as_bytes()).done().json();
+    assert_eq!(card["format"], "raw track ciphertext");
+    assert!(folder.run_with(&["doctor"], json.as_bytes()).done().out.contains("nothing is wrong"));
+    let wrong = with_profile("track-tdes");
+    wrong.run_with(&["decrypt"], json.as_bytes()).refused(6, "decrypt");
+    assert!(wrong.run_with(&["doctor"], json.as_bytes()).out.contains("set profile = \"track-tdes-pin\""));
+
+    let frame = format!("{{\"terminal\": {{\"payload\": \"{KEYPAD}\"}}}}");
+    Folder::memory().run_with(&["decrypt"], frame.as_bytes()).done();
+    assert!(Folder::memory().run_with(&["doctor"], frame.as_bytes()).done().out.contains("nothing is wrong"));
+
+    for (json, code, says) in [
+        (format!("{{\"ksn\": \"{KSN}\"}}"), 2, "no field with a ciphertext"),
+        (format!("{{\"ciphertext\": \"{CIPHERTEXT}\"}}"), 2, "no KSN"),
+        (
+            format!("{{\"ksn\": \"{KSN}\", \"pin_ksn\": \"{KSN}00\", \"ciphertext\": \"{CIPHERTEXT}\"}}"),
+            2,
+            "several KSNs",
+        ),
+        (format!("{{\"ksn\": \"{KSN}\", \"track2\": \";{PAN}=2212201\"}}"), 5, "ALARM"),
+        (format!("{{\"ksn\": \"{KSN}\", \"ciphertext\": \"{CIPHERTEXT}\", \"number\": \"{PAN}\"}}"), 5, "ALARM"),
+        (format!("{{\"ksn\": \"{KSN}\", \"ciphertext\": \"{CIPHERTEXT}\", \"number\": {PAN}}}"), 5, "ALARM"),
+        (format!("{{\"ksn\": \"{KSN}\", \"ciphertext\": \"{}\"}}", &CIPHERTEXT[1..]), 4, "odd number"),
+        ("{\"ksn\": ".to_owned(), 4, "no known format"),
+    ] {
+        folder.run_with(&["decrypt"], json.as_bytes()).refused(code, says);
+    }
+}

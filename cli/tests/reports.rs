@@ -135,6 +135,13 @@ fn profiles_of_the_library_and_of_the_settings() {
     let last = json.as_array().unwrap().last().unwrap();
     assert_eq!((last["name"].as_str(), last["mask"].as_str()), (Some("front-desk"), Some("~")));
     assert_eq!((last["format"].as_str(), last["encryption"].as_str()), (Some("idtech"), Some("tdes-pin")));
+    // A table to copy, changed, is a profile.
+    let table = folder.run(&["profiles", "--toml", "verifone-vsd-tdes"]).done().out;
+    assert_eq!((table.matches("[[profile]]").count(), table.contains("iv = \"sent\"")), (1, true));
+    folder.write("copied.toml", &table.replace("verifone-vsd-tdes", "lane-3").replace("sent", "zero"));
+    let copied = folder.run(&["--config", "copied.toml", "profiles", "--toml", "lane-3"]).done().out;
+    assert!(copied.contains("name = \"lane-3\"") && copied.contains("iv = \"zero\""), "{copied}");
+    folder.run(&["profiles", "idtech"]).refused(2, "no profile");
 }
 
 #[test]

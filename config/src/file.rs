@@ -76,7 +76,10 @@ pub(crate) struct ProfileTable {
     pub(crate) name: String,
     pub(crate) format: String,
     pub(crate) encryption: String,
+    pub(crate) mode: Option<String>,
+    pub(crate) iv: Option<String>,
     pub(crate) scope: Option<String>,
+    pub(crate) inner_tlv: Option<bool>,
     pub(crate) mask: Option<String>,
     pub(crate) mac: bool,
 }
@@ -241,12 +244,15 @@ fn device(table: &Table<'_, '_>) -> Result<DeviceTable, Problem> {
 }
 
 fn profile(table: &Table<'_, '_>) -> Result<ProfileTable, Problem> {
-    table.only(&["name", "format", "encryption", "scope", "mask", "mac"])?;
+    table.only(&["name", "format", "encryption", "mode", "iv", "scope", "inner_tlv", "mask", "mac"])?;
     Ok(ProfileTable {
         name: table.needed("name")?,
         format: table.needed("format")?,
         encryption: table.needed("encryption")?,
+        mode: table.text("mode")?,
+        iv: table.text("iv")?,
         scope: table.text("scope")?,
+        inner_tlv: table.choice("inner_tlv")?,
         mask: table.text("mask")?,
         mac: table.flag("mac")?,
     })

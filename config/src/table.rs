@@ -82,9 +82,13 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
+    pub(crate) fn choice(&self, name: &str) -> Result<Option<bool>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.get_ref().as_bool().map(Some).ok_or_else(|| self.must_be(name, "true or false"))
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
-        let Some(value) = self.get(name) else { return Ok(false) };
-        value.get_ref().as_bool().ok_or_else(|| self.must_be(name, "true or false"))
+        Ok(self.choice(name)?.unwrap_or(false))
     }
 
     pub(crate) fn table(&self, name: &str, shown: &'static str) -> Result<Option<Self>, Problem> {

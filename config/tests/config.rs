@@ -9,7 +9,7 @@ use p2pe_config::{
     Access, Config, ConfigError, KeyFileError, PoolOptions, Store, StoreSettings, TokenPool, TokenSettings,
     TokenSettingsError, read_file_wiped, read_key_file,
 };
-use p2pe_crypto::{DeviceProfile, Format, Scope};
+use p2pe_crypto::{CATALOGUE, DeviceProfile, Format, Mode, Scope};
 use pkcs11_backend::{OpenError, PinSource, Settings, TokenSelector};
 use tempfile::NamedTempFile;
 
@@ -367,6 +367,26 @@ fn every_profile_has_a_name_and_errors_list_them() {
     assert!(names.iter().all(|name| error.contains(name)), "{error}");
 }
 
+/// The file that ships is TOML, and its tables are those of a settings file; each can be copied there under a name of one's own.
+#[test]
+fn the_catalogue_is_settings() {
+    let renamed = CATALOGUE.replace("name = \"", "name = \"x");
+    let own: Vec<String> =
+        parse(&renamed).unwrap().profiles.iter().map(|profile| profile.to_toml().to_string()).collect();
+    let builtin: Vec<String> = DeviceProfile::builtin()
+        .map(|profile| profile.to_toml().to_string().replacen("name = \"", "name = \"x", 1))
+        .collect();
+    assert!(own.len() > 100 && own == builtin);
+    // Under its own name each is there already.
+    assert!(matches!(parse(CATALOGUE), Err(ConfigError::Profile(..))));
+    // Any profile, written and read again.
+    for mask in [b'"', b'\\', b'#', b' '] {
+        let profile = DeviceProfile::new("own", Format::IdTechEnhanced, "tdes".parse().unwrap(), Scope::Payload);
+        let profile = profile.unwrap().masked_by(mask).unwrap().with_mac();
+        assert_eq!(parse(&profile.to_toml().to_string()).unwrap().profiles, [profile]);
+    }
+}
+
 const PROFILE: &str = "[[profile]]\nname = \"front-desk\"\nformat = \"idtech\"\nencryption = \"tdes-pin\"\n";
 
 #[test]
@@ -385,6 +405,9 @@ fn profiles_of_ones_own() {
     let config = read("scope = \"joined\"\nmask = \"~\"\nmac = true\n");
     let profile = of_device(&config).unwrap();
     assert_eq!((profile.scope(), profile.mask(), profile.mac()), (Scope::Joined, b'~', true));
+    let config =
+        parse(&format!("{}mode = \"ecb\"\ninner_tlv = false\n", PROFILE.replace("\"idtech\"", "\"neo\""))).unwrap();
+    assert_eq!((config.profiles[0].mode(), config.profiles[0].inner_tlv()), (Mode::Ecb, Some(false)));
     // Where the format has one scope only, it need not be named.
     let original = PROFILE.replace("idtech", "idtech-original");
     assert_eq!(parse(&original).unwrap().profiles[0].scope(), Scope::Joined);
@@ -405,10 +428,16 @@ fn profiles_that_cannot_be() {
         ("an unknown scope", format!("{PROFILE}scope = \"track\"\n")),
         ("two mask characters", format!("{PROFILE}mask = \"**\"\n")),
         ("a mask that cannot be seen", format!("{PROFILE}mask = \"\\t\"\n")),
+        ("an unknown mode", format!("{PROFILE}mode = \"ctr\"\n")),
+        ("an unknown iv", format!("{PROFILE}iv = \"random\"\n")),
+        ("an iv that nobody sends", format!("{PROFILE}iv = \"sent\"\n")),
+        ("an iv where nothing is chained", format!("{PROFILE}mode = \"ecb\"\niv = \"zero\"\n")),
+        ("objects in a track", format!("{PROFILE}inner_tlv = true\n")),
+        ("a mask of what is not masked", format!("{}mask = \"*\"\n", PROFILE.replace("\"idtech\"", "\"track\""))),
     ] {
         assert!(matches!(parse(&text), Err(ConfigError::Profile(..))), "{what}");
     }
-    for line in ["mac = 1", "mode = \"cbc\"", "mask = 0"] {
+    for line in ["mac = 1", "padding = \"zero\"", "mask = 0", "inner_tlv = \"yes\"", "mode = true"] {
         assert!(matches!(parse(&format!("{PROFILE}{line}\n")), Err(ConfigError::Toml(5, _))), "{line}");
     }
 }

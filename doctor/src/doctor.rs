@@ -111,13 +111,15 @@ impl<'d, S: KeyStore> Doctor<'d, S> {
         let begins =
             |(prefix, _): &(&dukpt::KsnPrefix, &Device)| payload.ksn().as_bytes().starts_with(prefix.as_bytes());
         let device = of_scheme.or_else(|| devices.iter().find(begins).map(|(_, device)| device));
+        let mismatch = matches!(error, Error::ProfileMismatch(..));
         let stated = stated(&error, payload, device);
         if let Some((cause, true)) = stated {
             return Outcome::found(cause);
         }
-        let specimen = Specimen::new(payload.clone(), device.map(|device| &device.profile), ksns);
+        let fitting = device.filter(|_| !mismatch).map(|device| &device.profile);
+        let specimen = Specimen::new(payload.clone(), fitting, ksns);
         let keys = self.trial_keys();
-        let mask = device.map_or_else(|| mask(payload), |device| device.profile.mask());
+        let mask = fitting.map_or_else(|| mask(payload), DeviceProfile::mask);
         let mut shown = Shown::default();
         let mut visit = |lane, clear: &trial::Clear| shown.inspect(&specimen, mask, lane, clear);
         for (index, id) in self.keys.iter().enumerate() {
@@ -131,7 +133,7 @@ impl<'d, S: KeyStore> Doctor<'d, S> {
             }
         }
         tried(&specimen, &keys, &mut diagnosis.tried);
-        let mut findings = Explainer { specimen: &specimen, device, keys: &keys }.findings(&shown);
+        let mut findings = Explainer { specimen: &specimen, device, fits: !mismatch, keys: &keys }.findings(&shown);
         if let Some((cause, _)) = stated
             && !findings.iter().any(|finding| finding.causes.iter().any(|other| other.code == cause.code))
             && (findings.is_empty() || cause.code != Code::UnknownDevice)
@@ -184,7 +186,7 @@ fn stated(error: &Error, payload: &Payload, device: Option<&Device>) -> Option<(
             ),
             true,
         ),
-        (Error::ProfileMismatch(..), Some(device)) => (profile_mismatch(payload, device), true),
+        (Error::ProfileMismatch(..), Some(device)) => (profile_mismatch(payload, device), false),
         (Error::UnknownDevice(prefix, candidates), None) => (
             Cause::new(
                 Code::UnknownDevice,

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Fact,
-    clear_text::{Content, Look, Partial, look, partial, tail},
+    clear_text::{Content, Look, Partial, garbled_objects, look, partial, tail},
     specimen::{Run, Specimen},
     trial::{Clear, Lane, Taken, Working},
 };
@@ -13,8 +13,10 @@ use dukpt::tdes::TrialWorking;
 /// How the blocks of a run hang together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Chaining {
-    /// CBC.
+    /// CBC, with the vector that the device sends, if it sends one.
     Own,
+    /// CBC with a vector of zeros, though the device sends another one.
+    ZeroIv,
     /// ECB.
     Blocks,
     /// CBC that goes on from the run before.
@@ -70,6 +72,11 @@ impl Shown {
                     None => hit(Chaining::Own, found),
                 },
                 None => {
+                    if run.iv.is_some()
+                        && let Some(found) = look(clear, &hints)
+                    {
+                        hit(Chaining::ZeroIv, found);
+                    }
                     let before = at.checked_sub(1).and_then(|before| specimen.runs.get(before));
                     let last = before.and_then(|run| run.ciphertext.get(run.ciphertext.len().checked_sub(block)?..));
                     if let Some(found) = last.and_then(|last| look(&added(clear, last), &hints)) {
@@ -94,8 +101,8 @@ impl Shown {
         if lane.ksn != 0 || lane.taken != Taken::BaseKey || !right {
             return;
         }
-        let blocks = || partial(clear, block, hints).map(PartKind::Blocks);
-        if let Some(kind) = tail(clear, block, hints).map(PartKind::Tail).or_else(blocks) {
+        let blocks = || partial(clear, block, hints).or_else(|| garbled_objects(clear, block, hints));
+        if let Some(kind) = tail(clear, block, hints).map(PartKind::Tail).or_else(|| blocks().map(PartKind::Blocks)) {
             self.parts.push(Part { lane, kind });
         }
     }

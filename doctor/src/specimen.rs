@@ -1,7 +1,7 @@
 //! What is examined: the CBC runs of a payload with all KSNs that may be meant.
 
 use dukpt::{Ksn, Scheme};
-use p2pe_crypto::{DeviceProfile, EncryptedField, Format, Holds, Payload, TrackNumber};
+use p2pe_crypto::{DeviceProfile, EncryptedField, Holds, Payload, TrackNumber};
 
 use crate::{
     Cause, Code,
@@ -24,7 +24,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn new(field: &EncryptedField<'_>, format: Option<Format>) -> Option<Self> {
+    fn new(field: &EncryptedField<'_>) -> Option<Self> {
         let (content, length, pad, masked) = match field.holds {
             Holds::Track { length, masked, .. } => (Content::Track, length, None, masked),
             Holds::Keyed { length, masked } => (Content::Track, Some(length), None, masked),
@@ -40,11 +40,6 @@ impl Run {
             Holds::Track { number, .. } => number != Some(TrackNumber::Three),
             Holds::Tlv { tag, .. } | Holds::Value { tag, .. } => TRACKS.contains(&tag.number()),
             _ => true,
-        };
-        let content = match format {
-            Some(Format::Tlv) => Content::Tlv,
-            Some(Format::PackedTrack2) => Content::Packed,
-            _ => content,
         };
         Some(Self {
             ciphertext: field.ciphertext.to_vec(),
@@ -86,8 +81,8 @@ impl Specimen {
     const NEIGHBOURS: i32 = 3;
 
     pub(crate) fn new(payload: Payload, profile: Option<&DeviceProfile>, others: &[(Cause, Ksn)]) -> Self {
-        let raw = payload.format().is_raw().then(|| profile.map(DeviceProfile::format)).flatten();
-        let runs = payload.encrypted().into_iter().filter_map(|field| Run::new(&field, raw)).collect();
+        let fields = profile.map_or_else(|| payload.encrypted(), |profile| payload.encrypted_as(profile));
+        let runs = fields.into_iter().filter_map(|field| Run::new(&field)).collect();
         let sent = *payload.ksn();
         let steps = (1..=Self::NEIGHBOURS).flat_map(|step| [-step, step]);
         let near = steps.filter_map(|step| Some((KsnOrigin::Counter(step), moved(&sent, step)?)));

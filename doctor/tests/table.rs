@@ -4,8 +4,9 @@
 
 mod bench;
 
-use bench::{Bench, CARD, KSN, OTHER_KSN, TLV, hex_of, padded};
+use bench::{Bench, CARD, CHIP, KSN, OTHER_KSN, TLV, TRACK1, hex_of, padded};
 use dukpt::tdes::Cipher::{Aes128, Tdes};
+use p2pe_crypto::{DeviceProfile, Format, Iv, Mode, Scope};
 use p2pe_doctor::{Case, Code};
 
 const NAMED: &str = "the right cause, and it alone";
@@ -100,6 +101,90 @@ fn boundaries_and_vectors() {
     let tlv = Bench::new("tlv-tdes");
     let said = tlv.codes(&tlv.examine(&[KSN], &[&tlv.encrypt_cbc(Tdes, &[9; 16], TLV)]));
     assert_eq!(said, [vec![Code::IvIgnored], vec![Code::Damaged]]);
+}
+
+/// A setting of the profile against what the device does, both ways: each is named with the setting that puts it right.
+#[test]
+fn settings_of_a_profile() {
+    let bench = Bench::new("track-tdes");
+    let cbc: DeviceProfile = "track-tdes".parse().unwrap();
+    let ecb = bench.with_profile(cbc.with_mode(Mode::Ecb).unwrap());
+    assert!(ecb.examine(&[KSN], &[&bench.encrypt_ecb(CARD)]).healthy);
+    ecb.names(&[KSN], &bench.encrypt(Tdes, CARD), &[Code::ChainingMode]);
+
+    let whole = bench.encrypt(Tdes, &[padded(TRACK1, 8), padded(CARD, 8)].concat());
+    let (one, two) = whole.split_at(2 * TRACK1.len().next_multiple_of(8));
+    let all = DeviceProfile::new("all", Format::Track, cbc.encryption(), Scope::Payload).unwrap();
+    let all = bench.with_profile(all);
+    assert!(all.examine(&[KSN], &[one, two]).healthy);
+    assert_eq!(bench.codes(&bench.examine(&[KSN], &[one, two])), [[Code::ChainedRuns]], "{NAMED}");
+    let apart = [bench.encrypt(Tdes, TRACK1), bench.encrypt(Tdes, CARD)];
+    let said = all.examine(&[KSN], &[&apart[0], &apart[1]]);
+    assert_eq!(
+        (all.codes(&said), said.findings[0].causes[0].fix.contains("field")),
+        (vec![vec![Code::ChainedRuns]], true)
+    );
+
+    let verifone = Bench::new("verifone-vsd-tdes");
+    let sent: DeviceProfile = "verifone-vsd-tdes".parse().unwrap();
+    let zero = verifone.with_profile(sent.with_iv(Iv::Zero).unwrap());
+    let said = zero.examine_payload(&verifone.verifone(TLV));
+    assert_eq!(
+        (zero.codes(&said), said.findings[0].causes[0].fix.contains("sent")),
+        (vec![vec![Code::IvIgnored]], true)
+    );
+    let unused = verifone.verifone_under(&[0; 16], TLV);
+    assert!(zero.examine_payload(&unused).healthy);
+    let said = verifone.examine_payload(&unused);
+    assert_eq!(
+        (zero.codes(&said), said.findings[0].causes[0].fix.contains("zero")),
+        (vec![vec![Code::IvIgnored]], true)
+    );
+}
+
+/// A block inside of TLV objects, with objects that are right on either side.
+#[test]
+fn damage_inside_of_objects() {
+    let bench = Bench::new("tlv-tdes");
+    let right = bench.encrypt(Tdes, CHIP);
+    assert!(bench.examine(&[KSN], &[&right]).healthy);
+    let blocks = right.len() / 16;
+    let (mut refused, mut named) = (0, 0);
+    for block in 1..blocks {
+        let mut damaged = hex::decode(&right).unwrap();
+        damaged[8 * block + 3] ^= 0x40;
+        let diagnosis = bench.examine(&[KSN], &[&hex_of(&damaged)]);
+        // Nothing tells of a changed cryptogram but the issuer.
+        if diagnosis.healthy {
+            continue;
+        }
+        refused += 1;
+        let codes = bench.codes(&diagnosis);
+        assert!(codes.is_empty() || codes == [[Code::Damaged]], "block {block}: {codes:?}");
+        named += codes.len();
+    }
+    assert!(refused > 8 && named == refused, "{named} of {refused}");
+}
+
+/// A profile of another kind: which one it should be, a trial tells.
+#[test]
+fn a_profile_of_another_kind() {
+    let chip = Bench::new("verifone-vsd-tdes");
+    let payload = chip.verifone(TLV);
+    for profile in ["track-tdes", "neo-aes-pin", "magtek-tdes-pin"] {
+        let said = Bench::new(profile).examine_payload(&payload);
+        assert_eq!(chip.codes(&said), [[Code::ProfileMismatch]], "{profile}");
+        assert_eq!(said.findings[0].causes[0].fix, "set profile = \"verifone-vsd-tdes\"");
+        assert!(!said.findings[0].evidence.is_empty());
+    }
+    // Another key too.
+    let other = chip.with_key(b"another key here").verifone(TLV);
+    let said = Bench::new("track-tdes").and_key("other", b"another key here").examine_payload(&other);
+    assert_eq!(chip.codes(&said), [[Code::BaseKey, Code::ProfileMismatch]]);
+    // Where nothing decrypts, what the payload itself tells.
+    let said = Bench::new("track-tdes").examine_payload(&other);
+    assert_eq!(chip.codes(&said), [[Code::ProfileMismatch]]);
+    assert!(said.findings[0].evidence.is_empty());
 }
 
 #[test]

@@ -78,26 +78,41 @@ fn settings() -> String {
     block.replace("# [", "[").lines().map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n").collect()
 }
 
-/// A change of a seed, or of two: bits, bytes, numbers at the edges, runs cut out, repeated and mixed.
-pub fn mutated(seeds: &[Vec<u8>], random: &mut impl FnMut() -> usize) -> Vec<u8> {
+/// One change of an input: which, where, over how many bytes, and what else it needs. The smaller the numbers, the less
+/// is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    /// Bits, bytes, numbers at the edges, runs cut out, repeated and mixed.
+    pub kind: u8,
+    /// Where.
+    pub at: usize,
+    /// How many bytes; which bit or number.
+    pub length: u8,
+    /// Another seed, and where in it.
+    pub other: (usize, usize),
+}
+
+/// A seed, changed.
+pub fn changed(seeds: &[Vec<u8>], seed: usize, changes: &[Change]) -> Vec<u8> {
     const EDGES: [u8; 12] = [0, 1, 0x0F, 0x10, 0x7F, 0x80, 0x81, 0x82, 0xC1, 0xFF, b'0', b'='];
-    let mut input = seeds[random() % seeds.len()].clone();
-    for _ in 0..=random() % 4 {
-        let at = random() % (input.len() + 1);
-        let end = (at + random() % 24).min(input.len());
-        match (random() % 8, input.get_mut(at)) {
-            (0, Some(byte)) => *byte ^= 1 << (random() % 8),
-            (1, Some(byte)) => *byte = EDGES[random() % EDGES.len()],
-            (2, Some(byte)) => *byte = byte.wrapping_add((random() % 7) as u8).wrapping_sub(3),
+    let mut input = seeds[seed % seeds.len()].clone();
+    for Change { kind, at, length, other } in changes {
+        let at = at % (input.len() + 1);
+        let end = (at + usize::from(length % 24)).min(input.len());
+        let edge = EDGES[usize::from(*length) % EDGES.len()];
+        match (kind % 8, input.get_mut(at)) {
+            (0, Some(byte)) => *byte ^= 1 << (length % 8),
+            (1, Some(byte)) => *byte = edge,
+            (2, Some(byte)) => *byte = byte.wrapping_add(length % 7).wrapping_sub(3),
             (3, _) => drop(input.drain(at..end)),
-            (4, _) => input.insert(at, EDGES[random() % EDGES.len()]),
+            (4, _) => input.insert(at, edge),
             (5, _) => input.extend_from_within(at..end),
             (6, _) => input.truncate(at),
             _ => {
-                let other = &seeds[random() % seeds.len()];
-                let from = random() % (other.len() + 1);
+                let (seed, from) = other;
+                let other = &seeds[seed % seeds.len()];
                 input.truncate(at);
-                input.extend_from_slice(&other[from..]);
+                input.extend_from_slice(&other[from % (other.len() + 1)..]);
             }
         }
     }

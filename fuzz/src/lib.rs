@@ -8,7 +8,7 @@ mod payload;
 mod plain;
 mod sealed;
 
-pub use corpus::{mutated, seeds};
+pub use corpus::{Change, changed, seeds};
 use p2pe_crypto::Format;
 
 /// A target: what it is called, what it does with any bytes, and the rows of the vectors that it begins with.

@@ -122,7 +122,7 @@ impl<S: KeyStore, D: Borrow<Devices>> Decryptor<S, D> {
         let profile = group.device.profile;
         let mut clear: Vec<(usize, Zeroizing<Vec<u8>>)> = Vec::with_capacity(2 * group.members.len());
         for (key, (index, _)) in group.members.iter().enumerate() {
-            let fields = payloads[*index].encrypted_as(profile.format());
+            let fields = payloads[*index].encrypted_as(&profile);
             if (&fields).into_iter().all(|field| field.ciphertext.len().is_multiple_of(cipher.block())) {
                 clear.extend((&fields).into_iter().map(|field| (key, Zeroizing::new(field.ciphertext.to_vec()))));
             } else {

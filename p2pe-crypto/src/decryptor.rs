@@ -6,7 +6,9 @@ use core::borrow::Borrow;
 use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes, tdes};
 use zeroize::Zeroizing;
 
-use crate::{Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader, observe};
+use crate::{
+    Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader, chain::Chain, observe,
+};
 
 /// A population of devices: the base key they were injected from, and how they send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,12 +118,10 @@ pub(crate) fn read(
 ) -> Result<CardData, Error> {
     let mut card = Reader::new(profile.mask());
     card.sent(payload.content().chip(), payload.content().entry())?;
-    for field in &payload.encrypted_as(profile.format()) {
+    let mut chain = Chain::new(&profile);
+    for field in &payload.encrypted_as(&profile) {
         let mut clear = decrypt(&field)?;
-        // Every run was decrypted with an IV of zeros: adding the real one to the first block makes up for it.
-        if let Some(iv) = field.iv {
-            clear.iter_mut().zip(iv).for_each(|(clear, iv)| *clear ^= iv);
-        }
+        chain.apply(&field, &mut clear);
         card.take(&field.holds, clear)?;
     }
     card.finish()

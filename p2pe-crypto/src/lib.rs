@@ -8,6 +8,7 @@ extern crate std;
 
 mod batch;
 mod card;
+mod chain;
 mod decryptor;
 mod error;
 mod masked;
@@ -33,7 +34,9 @@ pub use payload::{
     EncryptedField, Features, Fields, Format, Formats, Holds, Mac, Payload, PayloadError, Refusal, Scope, Unsupported,
     idtech, idtech::Form, magtek, neo, quick_chip, tlv, tracks, verifone,
 };
-pub use profile::{Candidates, DeviceProfile, Encryption, ProfileError};
+pub use profile::{
+    CATALOGUE, Candidates, DeviceProfile, Encryption, Iv, Mode, ProfileError, ProfileSetting, ProfileSettings,
+};
 pub use token::{
     Bin, CardShaped, CardToken, FormatPreserving, FormatPreservingTokenizer, Kept, KeptError, MerchantId,
     MerchantIdError, Policy, PolicyError, Purpose, Token, TokenError, TokenForm, Tokenizer, Uses, VaultToken,

@@ -124,6 +124,26 @@ fn a_month_that_does_not_exist_leaves_the_expiry_to_its_own_tag() {
     assert_eq!(card.expiry().unwrap().to_string(), "2212");
 }
 
+/// What stands in clear anybody could have changed: of expiry and service code the encrypted track's count. What is encrypted
+/// beside the track must be of the same card.
+#[test]
+fn a_track_goes_before_what_the_device_sends_beside_it() {
+    let clear = [tlv(0x5F30, &[6, 0x20]), tlv(0x5F24, &[0x30, 0x01, 0x31])].concat();
+    for objects in [[clear.clone(), track_field(TRACK2)], [track_field(TRACK2), clear]] {
+        let card = neo_card(&objects).unwrap();
+        assert_eq!(card.service_code().unwrap().to_string(), "201");
+        assert_eq!(card.expiry().unwrap().to_string(), "2212");
+        // They go on as they were sent.
+        assert_eq!(card.emv().get(Tag::new(0x5F24)), Some(&[0x30, 0x01, 0x31][..]));
+    }
+    let inside = |tag, value: &[u8]| encrypted(tag, &enc(&tlv(tag, value)));
+    let expiry = |value: &[u8]| neo_card(&[track_field(TRACK2), inside(0x5F24, value)]);
+    assert_eq!(expiry(&[0x22, 0x12, 0x31]).unwrap().expiry().unwrap().to_string(), "2212");
+    assert_eq!(expiry(&[0x30, 0x01, 0x31]).err(), Some(Error::DecryptFailed));
+    let card = neo_card(&[track_field(TRACK2), inside(0x5F30, &[6, 0x20])]).unwrap();
+    assert_eq!(card.service_code().unwrap().to_string(), "201");
+}
+
 #[test]
 fn chip_data_goes_through_and_account_data_does_not() {
     let cryptogram = [0x47, 0x61, 0x73, 0x90, 0x01, 0x02, 0x03, 0x04];

@@ -117,18 +117,6 @@ fn a_text_ends_where_its_masked_copy_does() {
     }
 }
 
-/// A gateway for Newland readers prints a track encrypted in ECB mode; its key is not public, and no profile has that mode.
-#[test]
-fn a_published_raw_track_whose_key_is_not_public() {
-    let ksn = [0xFF, 0xFF, 0xF0, 0x10, 0x01, 0, 0, 0xE0, 0, 0x16];
-    let track = "59BF2A2DA3D02BB6491BF8756B47D05397D3B3E95F13F4F1EC63C1F6A33E0C86493F91D1358C0D7216AC5703D89CC2EB299950B3A3D69D\
-                 8C1BA38F0A714809F8A8A821D54CC2ADFB";
-    let payload = Payload::from_tracks(&ksn, &[&packed(track)]).unwrap();
-    assert_eq!(payload.encrypted().into_iter().map(|field| field.ciphertext.len()).collect::<Vec<_>>(), [72]);
-    let decryptor = Decryptor::new(store(&[("bdk", ANSI)]), devices(&[(&ksn[..5], "bdk", "track-tdes")]));
-    assert_eq!(decryptor.decrypt(&payload).err(), Some(Error::DecryptFailed));
-}
-
 #[test]
 fn formats_are_told_apart_by_how_they_begin() {
     let flagged = [tlv(0xDF_EE12, &KSN), encrypted(0x57, &[0x11; 24])].concat();

@@ -15,11 +15,13 @@ __all__ = [
     "Gateway",
     "Pan",
     "Payload",
+    "Profile",
     "Report",
     "Secret",
     "SensitiveData",
     "Store",
     "open",
+    "profiles",
     "protect_memory",
     "run_conformance",
 ]
@@ -66,7 +68,7 @@ class Device:
         ksn_prefix: str | None = None,
         ksn: str | None = None,
         base_key: str,
-        profile: str,
+        profile: str | Profile,
     ) -> Self: ...
     @property
     def ksn_prefix(self) -> str: ...
@@ -74,6 +76,43 @@ class Device:
     def base_key(self) -> str: ...
     @property
     def profile(self) -> str: ...
+
+@final
+class Profile:
+    def __new__(
+        cls,
+        name: str,
+        *,
+        format: str,
+        encryption: str,
+        mode: str | None = None,
+        iv: str | None = None,
+        scope: str | None = None,
+        inner_tlv: bool | None = None,
+        mask: str | None = None,
+        mac: bool = False,
+    ) -> Self: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def encryption(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def iv(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def inner_tlv(self) -> bool | None: ...
+    @property
+    def mask(self) -> str: ...
+    @property
+    def mac(self) -> bool: ...
+    def to_toml(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Payload:
@@ -203,4 +242,5 @@ class Report:
 
 def open(path: _Path, /, *, sealed: str | None = None) -> Gateway: ...
 def protect_memory(*, require_lock: bool = True) -> bool: ...
+def profiles(path: _Path | None = None, /) -> list[Profile]: ...
 def run_conformance(store: Store, /, vectors: _Path | None = None) -> Report: ...

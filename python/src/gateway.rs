@@ -12,6 +12,7 @@ use crate::{
     error::Failure,
     handle::Handle,
     payload::Payload,
+    profile::Profile,
     store::Store,
 };
 
@@ -19,8 +20,8 @@ use crate::{
 ///
 /// `ksn_prefix` is what their KSNs begin with, in hex digits: 1 to 7 bytes for TDES DUKPT, 1 to 8 for AES DUKPT. In its
 /// place, `ksn` may be the KSN of any of their payloads: its first 5 bytes (TDES) or its 4-byte BDK id (AES) count.
-/// `base_key` is the name of the base key that they were injected from, `profile` how they send, as `idtech-tdes` or
-/// `track-aes-dukpt-128`.
+/// `base_key` is the name of the base key that they were injected from, `profile` how they send: a `Profile`, or the name of one
+/// that comes with the library, as `idtech-tdes` or `track-aes-dukpt-128`.
 ///
 /// Raises `ConfigError`.
 #[pyclass(frozen, module = "p2pe_crypto")]
@@ -29,12 +30,23 @@ pub(crate) struct Device {
     device: p2pe_crypto::Device,
 }
 
+/// A profile, or the name of one.
+#[derive(FromPyObject)]
+enum Named<'py> {
+    Profile(Bound<'py, Profile>),
+    Name(String),
+}
+
 #[pymethods]
 impl Device {
     #[new]
     #[pyo3(signature = (*, ksn_prefix = None, ksn = None, base_key, profile))]
-    fn new(ksn_prefix: Option<&str>, ksn: Option<&str>, base_key: &str, profile: &str) -> Result<Self, Failure> {
-        let (prefix, device) = p2pe_config::device(ksn_prefix, ksn, base_key, profile, &[])?;
+    fn new(ksn_prefix: Option<&str>, ksn: Option<&str>, base_key: &str, profile: Named<'_>) -> Result<Self, Failure> {
+        let (name, own) = match &profile {
+            Named::Profile(profile) => (profile.get().0.to_string(), Some(profile.get().0)),
+            Named::Name(name) => (name.clone(), None),
+        };
+        let (prefix, device) = p2pe_config::device(ksn_prefix, ksn, base_key, &name, own.as_slice())?;
         Ok(Self { prefix, device })
     }
 

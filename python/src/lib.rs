@@ -10,6 +10,7 @@ mod gateway;
 mod handle;
 mod memory;
 mod payload;
+mod profile;
 mod store;
 
 use pyo3::pymodule;
@@ -27,6 +28,8 @@ mod _native {
     use crate::memory::protect_memory;
     #[pymodule_export]
     use crate::payload::Payload;
+    #[pymodule_export]
+    use crate::profile::{Profile, profiles};
     #[pymodule_export]
     use crate::store::Store;
 

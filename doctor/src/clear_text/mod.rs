@@ -1,6 +1,7 @@
 //! Whether the clear text of a trial is that of a card, and what speaks for it. Weak signs are weighed: of random blocks
 //! some look like a packed track 2, so nibbles and TLV need more than their structure.
 
+mod garbled;
 mod nibbles;
 mod partial;
 mod text;
@@ -9,6 +10,7 @@ mod tlv;
 use p2pe_crypto::Pan;
 
 use crate::Fact;
+pub(crate) use garbled::garbled_objects;
 pub(crate) use partial::{Partial, partial};
 
 /// What a clear text is.
@@ -150,7 +152,11 @@ pub(crate) fn look(clear: &[u8], hints: &Hints<'_>) -> Option<Look> {
         _ => None,
     };
     found.and_then(Look::enough).or_else(|| tlv::objects(cut, hints).and_then(Look::enough)).or_else(|| {
-        let value = if hints.content == Content::Value { nibbles::value(clear, hints) } else { None };
+        let value = match (hints.content, hints.masked) {
+            // Of an object without its tag the masked copy tells the length.
+            (Content::Value, _) | (Content::Tlv, Some(_)) => nibbles::value(clear, hints),
+            _ => None,
+        };
         value.and_then(Look::enough)
     })
 }

@@ -17,6 +17,14 @@ pub(crate) const CARD: &[u8] = b";4761739001010010=22122011143878089?0";
 pub(crate) const TLV: &[u8] =
     b"\x9F\x02\x06\0\0\0\0\x01\0\x57\x11\x47\x61\x73\x90\x01\x01\x00\x10\xD2\x21\x22\x01\x11\x43\x87\x80\x89";
 
+/// A track 1 of the same card with its check character.
+pub(crate) const TRACK1: &[u8] = b"%B4761739001010010^TEST/CARD^22122010000000000?M";
+/// What a chip sends for an authorisation, with `57` and `5A` of the same card.
+pub(crate) const CHIP: &[u8] = b"\x9F\x02\x06\0\0\0\0\x01\0\x9F\x03\x06\0\0\0\0\0\0\x9F\x1A\x02\x03\x92\x95\x05\x80\0\x04\x80\0\x5F\x2A\x02\x03\x92\
+    \x5A\x08\x47\x61\x73\x90\x01\x01\0\x10\x5F\x24\x03\x22\x12\x31\x57\x11\x47\x61\x73\x90\x01\x01\0\x10\xD2\x21\x22\x01\x11\x43\x87\x80\x89\
+    \x9A\x03\x22\x01\x31\x9C\x01\0\x9F\x37\x04\x11\x22\x33\x44\x82\x02\x3C\0\x9F\x36\x02\0\x1E\x9F\x26\x08\x01\x02\x03\x04\x05\x06\x07\x08\
+    \x9F\x27\x01\x80\x9F\x33\x03\xE0\xF8\xC8\x9F\x34\x03\x41\x03\x02\x5F\x34\x01\x01";
+
 pub(crate) struct Bench {
     keys: Vec<(String, [u8; 16])>,
     decryptor: Decryptor<MemoryStore>,
@@ -29,12 +37,21 @@ impl Bench {
     }
 
     fn with(profile: &'static str, keys: Vec<(String, [u8; 16])>) -> Self {
+        let parsed = profile.parse().unwrap();
+        Self::with_both(profile, parsed, keys)
+    }
+
+    /// The same with a profile of one's own.
+    pub(crate) fn with_profile(&self, own: DeviceProfile) -> Self {
+        Self::with_both(self.profile, own, self.keys.clone())
+    }
+
+    fn with_both(profile: &'static str, parsed: DeviceProfile, keys: Vec<(String, [u8; 16])>) -> Self {
         let mut store = MemoryStore::new();
         for (name, key) in &keys {
             let material = KeyMaterial::new("tdes-base", key).unwrap();
             store.import(&KeyId::new(name).unwrap(), &material, Lifetime::Session).unwrap();
         }
-        let parsed: DeviceProfile = profile.parse().unwrap();
         let mut devices = Devices::new();
         let device = Device { base_key: KeyId::new("base").unwrap(), profile: parsed };
         devices.insert(KsnPrefix::new(Scheme::Tdes, &[0xFF, 0xFF, 0x98]).unwrap(), device);
@@ -163,8 +180,13 @@ impl Bench {
 
     /// The TLV of a Verifone terminal with this clear text.
     pub(crate) fn verifone(&self, text: &[u8]) -> Vec<u8> {
+        self.verifone_under(&[0x3C; 16], text)
+    }
+
+    /// The same, encrypted with this vector; another one is sent.
+    pub(crate) fn verifone_under(&self, used: &[u8; 16], text: &[u8]) -> Vec<u8> {
         let iv = [0x3C; 16];
-        let ciphertext = hex::decode(self.encrypt_cbc(Cipher::Tdes, &iv, text)).unwrap();
+        let ciphertext = hex::decode(self.encrypt_cbc(Cipher::Tdes, used, text)).unwrap();
         let length = u8::try_from(ciphertext.len()).unwrap();
         let ksn = hex::decode(KSN).unwrap();
         [&[0xDF, 0x90, 0x20, length], &ciphertext[..], &[0xDF, 0x90, 0x21, 10], &ksn, &[0xDF, 0x90, 0x22, 8], &iv[..8]]

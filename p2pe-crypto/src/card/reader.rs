@@ -73,7 +73,8 @@ impl Reader {
             }
             Holds::Tlv { tag, masked } => self.object(tag, masked, &clear),
             Holds::Value { tag, length, masked } => {
-                let value = clear.get(..length.unwrap_or(clear.len())).ok_or(Error::DecryptFailed)?;
+                // Where nothing tells the length, padding could be read as digits.
+                let value = length.and_then(|length| clear.get(..length)).ok_or(Error::DecryptFailed)?;
                 self.value(tag, masked, value)
             }
             Holds::TlvString { pad, masked } => self.objects(pad, masked, &clear),
@@ -241,7 +242,7 @@ impl Reader {
             pan,
             expiry: expiry.map(Expiry),
             name: self.name,
-            service_code: self.service_code,
+            service_code: self.service_code.or(self.chip.service_code),
             session_id: self.session_id,
             chip: self.chip.data,
             sensitive: self.sensitive,

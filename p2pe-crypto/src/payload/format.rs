@@ -102,6 +102,41 @@ impl Format {
         matches!(self, Self::Track | Self::Tlv | Self::PackedTrack2)
     }
 
+    /// Whether masked copies of tracks stand beside the ciphertext, as text.
+    pub(crate) fn has_masked_text(self) -> bool {
+        let frames = matches!(self, Self::IdTechEnhanced | Self::IdTechOriginal | Self::Neo);
+        frames || self.masks_with_digits()
+    }
+
+    /// Whether objects are encrypted one by one, so that a profile may say that a ciphertext holds tag and length too;
+    /// and whether it does with the devices that are known.
+    pub(crate) fn inner_tlv(self) -> Option<bool> {
+        match self {
+            Self::Neo => Some(true),
+            Self::QuickChip => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether the device sends an initialisation vector.
+    pub(crate) fn sends_iv(self) -> bool {
+        matches!(self, Self::Verifone)
+    }
+
+    /// Whether a payload may hold more than one ciphertext.
+    fn has_several(self) -> bool {
+        !matches!(self, Self::IdTechOriginal | Self::IdTechKeyed | Self::MagTekTlv | Self::Verifone)
+    }
+
+    /// Whether a CBC run can go over so much.
+    pub(crate) fn takes(self, scope: Scope) -> bool {
+        match scope {
+            Scope::Field => self != Self::IdTechOriginal,
+            Scope::Joined => matches!(self, Self::IdTechEnhanced | Self::IdTechOriginal),
+            Scope::Payload => self.has_several(),
+        }
+    }
+
     /// Whether the layout has room for the 12-byte KSN of AES DUKPT.
     pub(crate) fn takes_aes_dukpt(self) -> bool {
         self.is_raw()
@@ -191,6 +226,23 @@ pub struct Features {
 pub enum Scope {
     /// One track, tag or blob: the next one begins with a new IV.
     Field,
-    /// Tracks 1 and 2, joined.
+    /// Tracks 1 and 2, joined to one text.
     Joined,
+    /// All fields of a payload: each goes on where the one before ended. No payload tells of it; a profile does.
+    Payload,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Field, Self::Joined, Self::Payload];
+
+    /// A stable name, as settings have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Field => "field",
+            Self::Joined => "joined",
+            Self::Payload => "payload",
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub mod verifone;
 
 use dukpt::Ksn;
 
-use crate::Entry;
+use crate::{DeviceProfile, Entry};
 pub use error::{PayloadError, Unsupported};
 pub use field::{EncryptedField, Fields, Holds, Mac};
 pub use format::{Features, Format, Formats, Scope};
@@ -198,11 +198,21 @@ impl Payload {
         self.content().mac()
     }
 
-    /// The CBC runs as a profile of this format has them.
-    pub(crate) fn encrypted_as(&self, format: Format) -> Fields<'_> {
+    /// The CBC runs as a device of this profile has them.
+    #[must_use]
+    pub fn encrypted_as(&self, profile: &DeviceProfile) -> Fields<'_> {
         match self {
-            Self::Tracks(tracks) => tracks.holding(format),
-            _ => self.encrypted(),
+            Self::Tracks(tracks) => tracks.holding(profile.format()),
+            // Nothing else is said of other formats.
+            _ if profile.inner_tlv() == profile.format().inner_tlv() => self.encrypted(),
+            _ => {
+                let holds = |holds| match holds {
+                    Holds::Tlv { tag, masked } => Holds::Value { tag, length: masked.map(<[u8]>::len), masked },
+                    Holds::Value { tag, masked, .. } => Holds::Tlv { tag, masked },
+                    other => other,
+                };
+                self.encrypted().into_iter().map(|run| EncryptedField { holds: holds(run.holds), ..run }).collect()
+            }
         }
     }
 }

@@ -18,6 +18,9 @@ pub(super) const KSN: Tag = Tag::new(0xDF_EE12);
 /// Each encrypted tag and that of its masked copy.
 const MASKED: [(Tag, Tag); 2] = [(tags::TRACK2, Tag::new(0xDF_EF5D)), (tags::PAN, Tag::new(0xDF_EF5B))];
 
+/// Bytes of tag and length in front of such a value.
+const HEAD: usize = 2;
+
 /// One answer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QuickChip {
@@ -61,8 +64,9 @@ impl QuickChip {
                 // Without its copy, nobody knows how long the value is.
                 (Some(value), None) => return Err(PayloadError::FieldLayoutResidue.within(input, value)),
                 (Some(value), Some(masked)) => {
-                    let blocks = [8, 16].map(|block| masked.len().next_multiple_of(block));
-                    if masked.is_empty() || !blocks.contains(&value.len()) {
+                    // The value, or tag and length too where the profile says so.
+                    let fits = |text: usize| [8, 16].map(|block| text.next_multiple_of(block)).contains(&value.len());
+                    if masked.is_empty() || !(fits(masked.len()) || fits(masked.len() + HEAD)) {
                         return Err(PayloadError::CiphertextLength.within(input, value));
                     }
                 }

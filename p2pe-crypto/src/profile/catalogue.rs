@@ -1,38 +1,59 @@
 //! The profiles that come with the library, and those of them that a payload fits.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
-use super::{DeviceProfile, Encryption, Name};
-use crate::{Features, Format, Scope};
+use super::{DeviceProfile, ProfileError, ProfileSettings};
+use crate::Features;
 
-/// Family name, layout, and what one CBC run goes over.
-const FAMILIES: [(&str, Format, Scope); 14] = [
-    ("idtech", Format::IdTechEnhanced, Scope::Field),
-    ("idtech-transarmor", Format::IdTechEnhanced, Scope::Joined),
-    ("idtech-original", Format::IdTechOriginal, Scope::Joined),
-    ("idtech-keyed-original", Format::IdTechKeyed, Scope::Field),
-    ("idtech-xml", Format::IdTechXml, Scope::Field),
-    ("neo", Format::Neo, Scope::Field),
-    ("quick-chip", Format::QuickChip, Scope::Field),
-    ("magtek", Format::MagTek, Scope::Field),
-    ("magtek-report", Format::MagTekReport, Scope::Field),
-    ("magtek-tlv", Format::MagTekTlv, Scope::Field),
-    ("verifone-vsd", Format::Verifone, Scope::Field),
-    ("track", Format::Track, Scope::Field),
-    ("tlv", Format::Tlv, Scope::Field),
-    ("packed-track2", Format::PackedTrack2, Scope::Field),
-];
+/// The catalogue of profiles that come with the library, as TOML: tables like those that a settings file may have.
+pub const CATALOGUE: &str = include_str!("catalogue.toml");
 
 impl DeviceProfile {
-    /// The profiles that come with the library: each family with each encryption that its layout has room for.
+    /// The profiles that come with the library: those of the [`CATALOGUE`].
     pub fn builtin() -> impl Iterator<Item = Self> {
-        FAMILIES.into_iter().flat_map(|(family, format, scope)| {
-            Encryption::all().filter_map(move |encryption| {
-                let name = Name::of(&format_args!("{family}-{encryption}"));
-                Self::new(name.as_str(), format, encryption, scope).ok()
-            })
-        })
+        tables().filter_map(|table| read(table)?.try_into().ok())
     }
+}
+
+impl FromStr for DeviceProfile {
+    type Err = ProfileError;
+
+    /// One of [`DeviceProfile::builtin`], by its name.
+    fn from_str(name: &str) -> Result<Self, ProfileError> {
+        let is_of = |table: &&str| {
+            let behind = table.strip_prefix("name = \"").and_then(|rest| rest.strip_prefix(name));
+            behind.is_some_and(|rest| rest.starts_with("\"\n"))
+        };
+        tables().find(is_of).and_then(read).ok_or(ProfileError::Unknown)?.try_into()
+    }
+}
+
+/// The tables, each from its name on. A test reads the file with a TOML parser and finds the same: here it is lines of names,
+/// without escapes.
+fn tables() -> impl Iterator<Item = &'static str> {
+    CATALOGUE.split("[[profile]]\n").skip(1)
+}
+
+/// One table, up to the next.
+fn read(table: &'static str) -> Option<ProfileSettings<'static>> {
+    let mut settings = ProfileSettings::default();
+    for line in table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, value) = line.split_once(" = ")?;
+        let text = value.trim_matches('"');
+        match name {
+            "name" => settings.name = text,
+            "format" => settings.format = text,
+            "encryption" => settings.encryption = text,
+            "mode" => settings.mode = Some(text),
+            "iv" => settings.iv = Some(text),
+            "scope" => settings.scope = Some(text),
+            "inner_tlv" => settings.inner_tlv = Some(value == "true"),
+            "mask" => settings.mask = Some(text),
+            "mac" => settings.mac = value == "true",
+            _ => return None,
+        }
+    }
+    Some(settings)
 }
 
 /// The built-in profiles that payloads of these features fit, by name.

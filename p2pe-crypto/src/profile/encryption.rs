@@ -10,7 +10,7 @@ use dukpt::{
 
 use super::ProfileError;
 
-/// Which key and cipher a device encrypts with, in CBC mode. Has a name: [`FromStr`] and [`fmt::Display`] agree.
+/// Which key and cipher a device encrypts with. Has a name: [`FromStr`] and [`fmt::Display`] agree.
 ///
 /// | name | meaning |
 /// |---|---|
@@ -43,6 +43,15 @@ impl Encryption {
         tdes.chain(suites.map(Self::Aes))
     }
 
+    /// Bytes of a block of its cipher: 8 or 16.
+    #[must_use]
+    pub fn block(self) -> usize {
+        match self {
+            Self::Tdes(_, cipher) => cipher.block(),
+            Self::Aes(_) => Cipher::Aes128.block(),
+        }
+    }
+
     /// The scheme of the KSNs that such devices send.
     #[must_use]
     pub fn scheme(self) -> Scheme {
@@ -57,7 +66,7 @@ impl FromStr for Encryption {
     type Err = ProfileError;
 
     fn from_str(name: &str) -> Result<Self, ProfileError> {
-        Self::all().find(|encryption| super::Name::of(encryption).as_str() == name).ok_or(ProfileError)
+        Self::all().find(|encryption| super::Name::of(encryption).as_str() == name).ok_or(ProfileError::Encryption)
     }
 }
 

@@ -2,19 +2,20 @@
 
 mod catalogue;
 mod encryption;
+mod error;
+mod settings;
 
-use core::{
-    fmt::{self, Write as _},
-    str::FromStr,
-};
+use core::fmt::{self, Write as _};
 
 use dukpt::{Scheme, tdes::Cipher};
 
 use crate::{Features, Format, Scope};
-pub use catalogue::Candidates;
+pub use catalogue::{CATALOGUE, Candidates};
 pub use encryption::Encryption;
+pub use error::{ProfileError, ProfileSetting};
+pub use settings::ProfileSettings;
 
-/// How a device population sends: layout, key and cipher, scope of a CBC run, masking. [`DeviceProfile::builtin`] are the
+/// How a device population sends: layout, key and cipher, mode, IV, scope of a CBC run, what ciphertexts hold, masking. [`DeviceProfile::builtin`] are the
 /// usual ones; their names are that of a family, `-`, and that of an [`Encryption`]: `idtech-tdes-pin`.
 ///
 /// | family | devices |
@@ -38,34 +39,107 @@ pub struct DeviceProfile {
     name: Name,
     format: Format,
     encryption: Encryption,
+    mode: Mode,
+    iv: Iv,
     scope: Scope,
+    inner_tlv: Option<bool>,
     mask: u8,
     mac: bool,
 }
 
+/// How blocks hang together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// Cipher block chaining.
+    Cbc,
+    /// Each block by itself, as at least one gateway's readers do.
+    Ecb,
+}
+
+/// What a CBC run begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Iv {
+    /// Zeros.
+    Zero,
+    /// What the device sends along (Verifone: tag `DF9022`).
+    Sent,
+}
+
 impl DeviceProfile {
-    /// A profile of one's own, with tracks masked by `*` and no MAC asked for.
+    /// A profile of one's own: CBC with the IV of its layout, tracks masked by `*` (MagTek: `0`), no MAC asked for.
     ///
     /// # Errors
-    /// [`ProfileError`] for a name that is not 1 to 40 lower-case letters, digits and hyphens, and for what the layout
-    /// has no room for: AES DUKPT where the KSN has 10 bytes, AES in an original frame, joined tracks in most.
+    /// [`ProfileError::Name`]; [`ProfileError::NotOfFormat`] for what the layout has no room for: AES DUKPT where the KSN
+    /// has 10 bytes, AES in an original frame, joined tracks in most.
     pub fn new(name: &str, format: Format, encryption: Encryption, scope: Scope) -> Result<Self, ProfileError> {
         let name = Name::new(name)?;
         let tdes = matches!(encryption, Encryption::Tdes(_, Cipher::Tdes));
         let can_be = match (format, scope) {
-            (Format::IdTechOriginal, Scope::Joined) | (Format::IdTechKeyed, Scope::Field) => tdes,
-            (Format::IdTechEnhanced, Scope::Joined) => tdes,
-            (Format::IdTechOriginal, Scope::Field) | (_, Scope::Joined) => false,
-            (_, Scope::Field) => encryption.scheme() == Scheme::Tdes || format.takes_aes_dukpt(),
+            (Format::IdTechOriginal | Format::IdTechKeyed, _) | (_, Scope::Joined) => tdes,
+            _ => encryption.scheme() == Scheme::Tdes || format.takes_aes_dukpt(),
         };
+        let refused = |setting| ProfileError::NotOfFormat(format, setting);
+        if !format.takes(scope) {
+            return Err(refused(ProfileSetting::Scope));
+        }
+        if !can_be {
+            return Err(refused(ProfileSetting::Encryption));
+        }
+        let iv = if format.sends_iv() { Iv::Sent } else { Iv::Zero };
         let mask = if format.masks_with_digits() { b'0' } else { b'*' };
-        if can_be { Ok(Self { name, format, encryption, scope, mask, mac: false }) } else { Err(ProfileError) }
+        let inner_tlv = format.inner_tlv();
+        Ok(Self { name, format, encryption, mode: Mode::Cbc, iv, scope, inner_tlv, mask, mac: false })
+    }
+
+    /// With another mode. An IV and a run over several fields are of CBC: in ECB each block stands by itself.
+    ///
+    /// # Errors
+    /// [`ProfileError::NotOfFormat`] for ECB with a scope other than [`Scope::Field`].
+    pub fn with_mode(self, mode: Mode) -> Result<Self, ProfileError> {
+        match mode {
+            Mode::Ecb if self.scope == Scope::Payload => Err(self.refused(ProfileSetting::Mode)),
+            Mode::Ecb => Ok(Self { mode, iv: Iv::Zero, ..self }),
+            Mode::Cbc => Ok(Self { mode, ..self }),
+        }
+    }
+
+    /// With another initialisation vector.
+    ///
+    /// # Errors
+    /// [`ProfileError::NotOfFormat`] if the layout carries none, or nothing is chained.
+    pub fn with_iv(self, iv: Iv) -> Result<Self, ProfileError> {
+        match iv {
+            Iv::Sent if !self.format.sends_iv() || self.mode == Mode::Ecb => Err(self.refused(ProfileSetting::Iv)),
+            _ => Ok(Self { iv, ..self }),
+        }
+    }
+
+    /// With ciphertexts that hold whole objects, tag and length too, or values alone.
+    ///
+    /// # Errors
+    /// [`ProfileError::NotOfFormat`] if the layout does not encrypt objects one by one.
+    pub fn with_inner_tlv(self, inner_tlv: bool) -> Result<Self, ProfileError> {
+        match self.inner_tlv {
+            None => Err(self.refused(ProfileSetting::InnerTlv)),
+            Some(_) => Ok(Self { inner_tlv: Some(inner_tlv), ..self }),
+        }
     }
 
     /// With another character in the place of each masked one.
-    #[must_use]
-    pub fn masked_by(self, mask: u8) -> Self {
-        Self { mask, ..self }
+    ///
+    /// # Errors
+    /// [`ProfileError::Mask`] if it is not printable ASCII; [`ProfileError::NotOfFormat`] if the layout has no masked
+    /// tracks.
+    pub fn masked_by(self, mask: u8) -> Result<Self, ProfileError> {
+        match mask {
+            _ if !self.format.has_masked_text() => Err(self.refused(ProfileSetting::Mask)),
+            0x20..=0x7E => Ok(Self { mask, ..self }),
+            _ => Err(ProfileError::Mask),
+        }
+    }
+
+    fn refused(&self, setting: ProfileSetting) -> ProfileError {
+        ProfileError::NotOfFormat(self.format, setting)
     }
 
     /// With a MAC in every payload: one without is refused.
@@ -98,6 +172,25 @@ impl DeviceProfile {
         self.encryption.scheme()
     }
 
+    /// How blocks hang together.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What a CBC run begins with.
+    #[must_use]
+    pub fn iv(&self) -> Iv {
+        self.iv
+    }
+
+    /// Whether a ciphertext holds a whole object, tag and length too, or its value alone; `None` where no objects are
+    /// encrypted one by one.
+    #[must_use]
+    pub fn inner_tlv(&self) -> Option<bool> {
+        self.inner_tlv
+    }
+
     /// What one CBC run goes over.
     #[must_use]
     pub fn scope(&self) -> Scope {
@@ -126,22 +219,8 @@ impl DeviceProfile {
         (self.format == features.format || self.format.is_raw() && features.format.is_raw())
             && self.scheme() == features.scheme
             && (features.cipher.is_none() || features.cipher == cipher)
-            && self.scope == features.scope
+            && (self.scope == features.scope || self.scope == Scope::Payload && features.scope == Scope::Field)
             && (features.mac || !self.mac)
-    }
-}
-
-/// Not the name of a profile, or not one that can be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no such profile; see the table at DeviceProfile, for example idtech-tdes or track-aes-dukpt-128")]
-pub struct ProfileError;
-
-impl FromStr for DeviceProfile {
-    type Err = ProfileError;
-
-    /// One of [`DeviceProfile::builtin`], by its name.
-    fn from_str(name: &str) -> Result<Self, ProfileError> {
-        Self::builtin().find(|profile| profile.name() == name).ok_or(ProfileError)
     }
 }
 
@@ -166,7 +245,7 @@ impl Name {
         let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         let mut text = Self::EMPTY;
         if name.is_empty() || !name.bytes().all(legal) || text.write_str(name).is_err() {
-            return Err(ProfileError);
+            return Err(ProfileError::Name);
         }
         Ok(text)
     }

@@ -24,6 +24,8 @@ pub(super) struct Chip {
     /// Of a track 2 whose month does not exist: something else must tell the expiry.
     expiry_missing: bool,
     expiry: Option<[u8; 4]>,
+    /// What the device sent in clear, or the chip beside its track: the track's own goes before it.
+    pub(super) service_code: Option<ServiceCode>,
     /// How the card was read, as the chip data says.
     entry: Option<Entry>,
 }
@@ -101,6 +103,10 @@ impl Reader {
             tags::TRACK1_KERNEL2 | tags::TRACK1_TEXT => self.chip_track(TrackNumber::One, sentinels(b'%', value))?,
             tags::TRACK2_TEXT => self.chip_track(TrackNumber::Two, sentinels(b';', value))?,
             tags::TRACKS => return self.tracks(value),
+            // Encrypted beside a track, it must be the track's. In clear anybody could have changed it: the track's counts.
+            tags::EXPIRY => {
+                self.add(Entry::Chip, Fields { expiry: expiry(value), ..Fields::default() })?;
+            }
             _ => {}
         }
         self.keep(tag, value)
@@ -131,13 +137,11 @@ impl Reader {
     /// Keeps an object for the authorisation message, and notes what it tells of the card.
     fn keep(&mut self, tag: Tag, value: &[u8]) -> Result<(), Error> {
         match tag {
-            tags::EXPIRY => {
-                self.chip.expiry = packed::digits(value).and_then(|digits| grammar::expiry(*digits.first_chunk()?))
-            }
+            tags::EXPIRY => self.chip.expiry = expiry(value),
             tags::SERVICE_CODE => {
                 let digits = packed::digits(value).filter(|digits| digits.len() == 4);
                 let code = digits.and_then(|digits| digits.last_chunk().copied());
-                self.service_code = self.service_code.or(code.map(ServiceCode));
+                self.chip.service_code = code.map(ServiceCode).or(self.chip.service_code);
             }
             // A contactless card tells no name: ` /`.
             tags::NAME if self.name.is_none() => {
@@ -170,6 +174,11 @@ impl Chip {
     pub(super) fn entry(&self, entry: Entry) -> Entry {
         if entry == Entry::Chip { self.entry.unwrap_or(entry) } else { entry }
     }
+}
+
+/// YYMM of YYMMDD.
+fn expiry(value: &[u8]) -> Option<[u8; 4]> {
+    packed::digits(value).and_then(|digits| grammar::expiry(*digits.first_chunk()?))
 }
 
 /// POS entry mode.

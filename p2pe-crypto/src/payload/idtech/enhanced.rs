@@ -183,7 +183,9 @@ impl Content for Frame {
             let holds = match (self.entry(), self.layout.scope) {
                 (Entry::Keyed, _) => Holds::Keyed { length, masked },
                 (_, Scope::Joined) => Holds::JoinedTracks { length, first: None, masked },
-                (_, Scope::Field) => Holds::Track { number: Some(number), length: Some(length), masked },
+                (_, Scope::Field | Scope::Payload) => {
+                    Holds::Track { number: Some(number), length: Some(length), masked }
+                }
             };
             Some(EncryptedField::new(self.ciphertext(i)?, holds))
         });
