@@ -6,7 +6,7 @@ use cryptoki_sys::*;
 use dukpt::{KeyError, KeyId, KeyKind};
 
 use crate::{
-    Cryptoperiod, Date, Pkcs11Store,
+    Cryptoperiod, Date, Pkcs11Store, Start,
     direct::{Attribute, Object, Value},
 };
 
@@ -123,7 +123,11 @@ impl Pkcs11Store {
 
     /// What was done with a key of this cryptoperiod.
     pub(crate) fn term(&self, id: &KeyId, period: Cryptoperiod) -> Result<Term, KeyError> {
-        let activated = self.marks(id, ACTIVATED)?.first().copied();
+        // Of a key that needs no activation nothing says so, and each search is a call that may fail.
+        let activated = match period.start {
+            Start::Open => None,
+            Start::On(_) | Start::Activation => self.marks(id, ACTIVATED)?.first().copied(),
+        };
         Ok(Term { period, activated, retired: self.marks(id, RETIRED)?.first().copied() })
     }
 
