@@ -7,7 +7,8 @@ use dukpt::{Custody, Key, KeyError, KeyId, KeyStore, Ksn, KsnMap, KsnPrefix, aes
 use zeroize::Zeroizing;
 
 use crate::{
-    Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader, chain::Chain, observe,
+    Candidates, CardData, DeviceProfile, EncryptedField, Encryption, Error, Payload, card::Reader, chain::Chain,
+    observe,
 };
 
 /// A population of devices: the base key they were injected from, and how they send.
