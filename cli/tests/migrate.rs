@@ -1,4 +1,5 @@
 //! `p2pe migrate` from end to end, with keys in memory.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

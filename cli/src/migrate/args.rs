@@ -60,7 +60,7 @@ pub(crate) struct Scan {
     /// The file: .csv, .tsv, .jsonl, .xlsx
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Look at so many rows only
+    /// Look at so many rows only; of a workbook, all are looked at
     #[arg(long, value_name = "N")]
     pub(crate) rows: Option<u64>,
     #[command(flatten)]

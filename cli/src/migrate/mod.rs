@@ -11,7 +11,8 @@ use std::{
 
 use dukpt::KeyStore;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use p2pe_config::{Access, Store};
+use p2pe_audit::{Event, Label, Record};
+use p2pe_config::{Access, Config};
 use p2pe_crypto::{
     CardShaped, FormatPreserving, FormatPreservingTokenizer, Kept, Policy, TokenError, TokenForm, Tokenizer,
 };
@@ -23,6 +24,7 @@ use vault::{Sqlite, Vault, VaultError};
 
 use crate::{
     args::Global,
+    audit::Journal,
     failure::Failure,
     keys::key_id,
     open,
@@ -67,9 +69,23 @@ fn moved(global: &Global, args: &Run, output: &Output) -> Result<(), Failure> {
     })
 }
 
-/// Opens the vault or the key, and works with its tokens.
+/// Opens the vault or the key, and works with its tokens. The run is recorded as one; uses of keys are recorded by the store.
 fn with_tokens<T>(
     global: &Global,
+    form: &Form,
+    work: impl FnOnce(&dyn Tokens) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let config = open::config(global)?;
+    let journal = Journal::open(&config)?;
+    let done = opened(global, &config, &journal, form, work);
+    let merchant = Label::of(&form.merchant);
+    journal.record(|result| merchant.iter().fold(Record::new(Event::Tokenize, result), Record::subject), done)
+}
+
+fn opened<T>(
+    global: &Global,
+    config: &Config,
+    journal: &Journal,
     form: &Form,
     work: impl FnOnce(&dyn Tokens) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -77,9 +93,8 @@ fn with_tokens<T>(
     if (form.keep_bin.is_some() || form.keep_last_four) && !form.card_shaped && form.ff1.is_none() {
         return Err(Failure::usage("only digits can be kept in digits", "add --card-shaped, or --ff1 KEY"));
     }
-    let config = open::config(global)?;
     let policy = |form_of_token| Policy::new(merchant.clone(), form.policy_version, form_of_token);
-    let keys = || -> Result<Store, Failure> { open::store(global, &config, Access::Use) };
+    let keys = || -> Result<_, Failure> { Ok(journal.over(open::store(global, config, Access::Use)?)) };
     match (&form.database, &form.ff1) {
         (Some(database), _) => {
             let rows = Arc::new(Sqlite::open(database).map_err(VaultError::from)?);

@@ -87,11 +87,10 @@ pub(crate) fn mariadb() -> (Server, String) {
 }
 
 fn wait(mut up: impl FnMut() -> bool) {
-    for _ in 0..600 {
-        if up() {
-            return;
-        }
+    let mut tries = 600;
+    while !up() {
+        tries -= 1;
+        assert!(tries > 0, "the server does not start");
         thread::sleep(Duration::from_millis(100));
     }
-    panic!("the server does not start");
 }
