@@ -14,6 +14,7 @@ mod observe;
 mod opening;
 mod pool;
 mod protection;
+mod remote;
 mod residue;
 mod self_test;
 mod soak;

@@ -1,0 +1,117 @@
+//! A token behind a server of p11-kit, which is killed and comes back: what TDES DUKPT needs crosses the wire, and AES
+//! derivations do not.
+
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    common::{expected, filled, mixed, open, settings},
+    pool::{LONG, eventually},
+};
+use dukpt::{KeyError, Lifetime};
+use pkcs11_backend::{HealthState, Pool, PoolError, PoolSettings, Settings};
+use throwaway_token::{Error, ThrowawayToken, find_library, isolated_with, skipped};
+
+fn socket(token: &ThrowawayToken) -> PathBuf {
+    token.dir().join("server")
+}
+
+struct Server(Child);
+
+impl Server {
+    fn start(token: &ThrowawayToken) -> Self {
+        let _ = std::fs::remove_file(socket(token));
+        let mut program = Command::new("p11-kit");
+        program.args(["server", "--foreground", "--provider"]).arg(token.module()).arg("--name").arg(socket(token));
+        program.arg(format!("pkcs11:token={}", token.label()));
+        // A group of its own: each client has a process of the server's.
+        program.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let server = Self(program.spawn().unwrap());
+        assert!(eventually(|| socket(token).exists()));
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let group = i32::try_from(self.0.id()).unwrap();
+        // SAFETY: sends a signal to the processes that this test started.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+        self.0.wait().unwrap();
+    }
+}
+
+fn ask(pool: &Pool, number: u32) -> Result<Result<Vec<u8>, KeyError>, PoolError> {
+    pool.run(LONG, move |store| mixed(store, number))
+}
+
+/// HMACs and initial keys: what [`mixed`] does for two numbers of four.
+fn right(pool: &Pool) {
+    for number in (0..24).filter(|number| number % 4 > 1) {
+        assert_eq!(ask(pool, number), Ok(Ok(expected(number))), "{number}: {:?}", pool.health());
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_and_comes_back() -> Result<(), Error> {
+    let Some(client) = find_library("p11-kit-client.so") else {
+        return skipped("p11-kit-client.so (package p11-kit-modules)");
+    };
+    if Command::new("p11-kit").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        return skipped("p11-kit");
+    }
+    let environment = |token: &ThrowawayToken| -> Vec<(&'static str, OsString)> {
+        let mut address = OsString::from("unix:path=");
+        address.push(socket(token));
+        vec![("P11_KIT_SERVER_ADDRESS", address)]
+    };
+    isolated_with("remote::a_server_that_is_killed_and_comes_back", environment, |token| {
+        drop(filled(&open(token), Lifetime::Permanent));
+        let mut server = Some(Server::start(token));
+        let mut through = PoolSettings::new(Settings { module: client, ..settings(token) });
+        (through.first_wait, through.longest_wait) = (Duration::from_millis(10), Duration::from_millis(50));
+        let pool = Pool::open(through).unwrap();
+        right(&pool);
+        // p11-kit carries no parameters of derivations: refused, and no fault of the token.
+        assert!(matches!(ask(&pool, 0), Ok(Err(KeyError::Unsupported(_)))), "{:?}", ask(&pool, 0));
+        assert_eq!((pool.health().shards[0].epoch, pool.health().shards[0].faults), (1, 0));
+
+        for round in 0..3 {
+            let epoch = pool.health().shards[0].epoch;
+            thread::scope(|scope| {
+                let end = Instant::now() + Duration::from_millis(400);
+                for _ in 0..4 {
+                    let pool = &pool;
+                    scope.spawn(move || {
+                        while Instant::now() < end {
+                            match ask(pool, 2) {
+                                Ok(Ok(result)) => assert_eq!(result, expected(2)),
+                                Ok(Err(KeyError::Device { .. })) | Err(PoolError::Unavailable) => {
+                                    thread::sleep(Duration::from_millis(1));
+                                }
+                                other => panic!("{other:?}"),
+                            }
+                        }
+                    });
+                }
+                thread::sleep(Duration::from_millis(50 + 20 * round));
+                server = None;
+            });
+            assert!(eventually(|| {
+                let _ = ask(&pool, 2);
+                pool.health().state == HealthState::Down
+            }));
+            server = Some(Server::start(token));
+            assert!(eventually(|| pool.health().state == HealthState::Serving), "{:?}", pool.health());
+            right(&pool);
+            assert!(pool.health().shards[0].epoch > epoch);
+        }
+        drop(server);
+    })
+}
