@@ -16,7 +16,7 @@ from support import PAN, TYPED, Token
 import p2pe_crypto as p2pe
 
 # Payloads in a call that is to be long.
-LONG = 1000
+LONG = 1500
 
 DEVICES = [
     p2pe.Device(ksn_prefix="FFFF987654", base_key="bdk-ansi", profile="idtech-tdes"),
@@ -63,25 +63,30 @@ def busy(gateway: p2pe.Gateway) -> int:
     return health["busy"]
 
 
-def still_at_work(gateway: p2pe.Gateway, long_calls: int) -> int:
-    """While that many threads have long calls, ten short ones are made. Long calls that they overtook."""
+def busy_for_a_while(gateway: p2pe.Gateway) -> Iterator[int]:
+    for _ in range(20):
+        yield busy(gateway)
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("workers", [4, 3])
+def test_as_many_calls_at_once_as_workers(
+    pooled: Callable[..., p2pe.Gateway], workers: int
+) -> None:
+    gateway = pooled(workers=workers)
     work = long_call(gateway)
-    with ThreadPoolExecutor(long_calls) as threads:
-        running: list[Future[int]] = [threads.submit(work) for _ in range(long_calls)]
-        while busy(gateway) < long_calls:
+    with ThreadPoolExecutor(3) as threads:
+        running: list[Future[int]] = [threads.submit(work) for _ in range(3)]
+        # Three long calls are at work at once ...
+        while busy(gateway) < 3:
+            assert not any(call.done() for call in running)
             time.sleep(0.001)
+        # ... and ten short ones overtake them if there is a worker more, and wait if there is none.
         for _ in range(10):
             assert gateway.decrypt(TYPED).pan.reveal() == PAN
-        overtaken = busy(gateway)
-        assert [call.result() for call in running] == [LONG] * long_calls
-    return overtaken
-
-
-def test_as_many_calls_at_once_as_workers(pooled: Callable[..., p2pe.Gateway]) -> None:
-    # Three workers have long calls, the fourth goes on ...
-    assert still_at_work(pooled(workers=4), long_calls=3) == 3
-    # ... and one worker does one thing after the other.
-    assert still_at_work(pooled(workers=1), long_calls=1) == 0
+        # The last short one is counted until its worker looks for the next.
+        assert (min(busy_for_a_while(gateway)) == 3) == (workers == 4)
+        assert [call.result() for call in running] == [LONG] * 3
 
 
 def test_eight_threads_over_a_pool(pooled: Callable[..., p2pe.Gateway]) -> None:
