@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     fs,
-    os::unix::process::CommandExt,
+    os::unix::{net::UnixStream, process::CommandExt},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -34,7 +34,8 @@ impl Server {
         // A group of its own: each client has a process of the server's.
         program.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let server = Self(program.spawn().unwrap());
-        assert!(eventually(|| socket(token).exists()));
+        // It listens a moment after its socket is there.
+        assert!(eventually(|| UnixStream::connect(socket(token)).is_ok()));
         server
     }
 }
