@@ -6,7 +6,7 @@ stop() { echo "$*" >&2; exit 1; }
 find_module() { # prints the first of these PKCS#11 modules that is there
     local name=$1 dir
     for dir in /usr/lib/softhsm /usr/lib64/pkcs11 /usr/lib64/softhsm /usr/lib /usr/lib64 /usr/lib/*-linux-gnu \
-        /usr/lib/*-linux-gnu/softhsm /usr/local/lib /usr/local/lib/softhsm /opt/homebrew/lib /opt/homebrew/lib/softhsm; do
+        /usr/lib/*-linux-gnu/softhsm /usr/lib/*-linux-gnu/pkcs11 /usr/local/lib /usr/local/lib/softhsm /opt/homebrew/lib /opt/homebrew/lib/softhsm; do
         [ -f "$dir/$name" ] && echo "$dir/$name" && return 0
     done
     return 1
@@ -30,6 +30,8 @@ missing_packages() {
             ;;
         pkcs11-tests)
             find_module pkcs11-spy.so >/dev/null || echo opensc-pkcs11
+            find_module p11-kit-client.so >/dev/null || echo p11-kit-modules
+            command -v p11-kit >/dev/null || echo p11-kit
             find_module libsoftokn3.so >/dev/null || echo libnss3
             command -v certutil >/dev/null || echo libnss3-tools
             ;;

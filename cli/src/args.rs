@@ -128,6 +128,8 @@ pub(crate) enum Command {
     /// Check or seal the audit log that the settings name
     #[command(subcommand)]
     Audit(Audit),
+    /// Open the pool of the settings, find the keys that they name, and say how the token is
+    Health,
     /// One executed known answer for each mechanism in use
     Selftest(Selftest),
     /// Seal the settings under a key of the store, so that a change of them is noticed

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod gateway_json;
+mod health;
 mod input;
 mod junit;
 mod key_block;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Vault(command) => vault::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Migrate(command) => migrate::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Audit(command) => audit::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
+        Command::Health => health::run(&args.global, &output).map(|()| ExitCode::SUCCESS),
         Command::Selftest(command) => selftest::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Config(command) => config::run(&args.global, command, &output).map(|()| ExitCode::SUCCESS),
         Command::Simulate(command) => simulate::run(command, &output).map(|()| ExitCode::SUCCESS),

@@ -69,7 +69,8 @@ pub(crate) fn store(global: &Global, config: &Config, access: Access) -> Result<
     Ok(Store::open(&settings(global, config)?, access)?)
 }
 
-fn settings(global: &Global, config: &Config) -> Result<StoreSettings, Failure> {
+/// The store that the command line and the settings name.
+pub(crate) fn settings(global: &Global, config: &Config) -> Result<StoreSettings, Failure> {
     let of_file = config.store.as_ref();
     let kind = match (global.store, of_file) {
         (Some(kind), _) => kind,

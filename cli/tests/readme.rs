@@ -104,10 +104,12 @@ fn the_key_ceremony() {
 }
 
 #[test]
-fn the_rust_example_after_the_shell_snippets() {
+fn the_rust_examples_after_the_shell_snippets() {
     let module = throwaway_token::find_module().unwrap();
-    let example = include_str!("../examples/gateway.rs").split_once("\n\n").unwrap().1;
-    assert!(README.contains(&format!("```rust\n{example}```")), "README and cli/examples/gateway.rs differ");
+    for example in [include_str!("../examples/gateway.rs"), include_str!("../examples/pool.rs")] {
+        let example = example.split_once("\n\n").unwrap().1;
+        assert!(README.contains(&format!("```rust\n{example}```")), "README and cli/examples differ:\n{example}");
+    }
     if module != Path::new("/usr/lib/softhsm/libsofthsm2.so") {
         assert!(env::var_os("P2PE_ALL_TESTS").is_none(), "the example names Debian's SoftHSM, which is elsewhere here");
         println!("skipped: the example names Debian's SoftHSM, which is elsewhere here");
@@ -115,12 +117,20 @@ fn the_rust_example_after_the_shell_snippets() {
     }
     // A run of this test alone has not built the example.
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--locked", "--example", "gateway"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    build
+        .args(["build", "--quiet", "--locked", "--example", "gateway", "--example", "pool"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     assert!(build.status().unwrap().success());
-    let program = Path::new(env!("CARGO_BIN_EXE_p2pe")).with_file_name("examples").join("gateway");
-    let out = printed(&format!("{}\necho; {}", snippets()[1], program.display()));
-    let last = out.lines().last().unwrap();
+    let examples = Path::new(env!("CARGO_BIN_EXE_p2pe")).with_file_name("examples");
+    let [gateway, pool] = ["gateway", "pool"].map(|name| examples.join(name).display().to_string());
+    let out = printed(&format!("{}\necho; {gateway}; echo EXAMPLE; {pool}", snippets()[1]));
+    let (gateway, pool) = out.split_once("EXAMPLE\n").unwrap();
+    let last = gateway.lines().last().unwrap();
     assert!(last.starts_with("476173******0010 -> tok_"), "{last}");
+    assert!(pool.ends_with("\nserving\n"), "{pool}");
+    for request in 1..=8 {
+        assert!(pool.contains(&format!("{request}: 476173******0010\n")), "{pool}");
+    }
 }
 
 #[test]

@@ -1,24 +1,23 @@
-//! The calls that `cryptoki` does not offer in the form needed here; the only `unsafe` code of this crate.
+//! The calls of a module; the only `unsafe` code of this crate.
 //!
-//! `cryptoki` 0.12 knows no `CKM_AES_ECB_ENCRYPT_DATA`, decrypts with two calls into a plain `Vec`, and hides the
-//! return code behind an enum. So the same module is opened a second time (`dlopen` of one path gives one instance)
-//! and its function list is called with the raw handles of `cryptoki`'s sessions.
+//! All go through one function list, which is asked for once: some modules (those of p11-kit) make an instance of their
+//! own for each that asks. `cryptoki` 0.12 keeps its list to itself, knows no `CKM_AES_ECB_ENCRYPT_DATA`, decrypts with two
+//! calls into a plain `Vec`, and hides the return code behind an enum; here are its types only (`cryptoki-sys`).
 //!
 //! Why it is sound, once for all calls:
 //! - the list comes from the module itself, is copied while the module is open, and the module is never unloaded;
 //! - every pointer that is passed is made from a reference or an owned buffer that outlives the call, and has the
-//!   length of that same buffer beside it; the standard lets a module keep none of them;
+//!   length of that same buffer beside it, or is a C string where the module reads one; the standard lets a module keep none of them;
 //! - handles are numbers: a wrong one is a return code of the module, not a wrong memory access.
 
-use std::{cell::Cell, ffi::CStr, ops::Deref, path::Path, ptr};
+use std::{cell::Cell, error::Error, ops::Deref, path::Path, ptr};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FUNCTION_LIST, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM,
     CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID, CK_ULONG,
     CK_UNAVAILABLE_INFORMATION, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKM_AES_CBC, CKM_AES_ECB, CKM_AES_ECB_ENCRYPT_DATA,
     CKM_AES_KEY_WRAP_PAD, CKM_DES3_ECB, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL,
-    CKR_FUNCTION_NOT_SUPPORTED, CKR_OK, CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS, CKU_USER,
+    CKR_OK, CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS, CKU_USER,
 };
 use zeroize::Zeroizing;
 
@@ -58,17 +57,6 @@ pub(crate) struct Calls {
     list: CK_FUNCTION_LIST,
 }
 
-/// Initialises the module, with its own initialisation string where it wants one.
-pub(crate) fn initialize(module: &Pkcs11, init: Option<&CStr>) -> cryptoki::error::Result<()> {
-    let flags = CInitializeFlags::OS_LOCKING_OK;
-    let arguments = match init {
-        None => CInitializeArgs::new(flags),
-        // SAFETY: pReserved of the modules that take one is a C string, and this one outlives the call.
-        Some(init) => unsafe { CInitializeArgs::new_with_reserved(flags, ptr::NonNull::from(init).cast()) },
-    };
-    module.initialize(arguments)
-}
-
 /// Calls one function of the list. A module that leaves it out does not support it.
 macro_rules! call {
     ($list:expr, $function:ident, $($argument:expr),*) => {
@@ -77,29 +65,33 @@ macro_rules! call {
                 // SAFETY: see the head of this file.
                 check(stringify!($function), unsafe { function($($argument),*) })
             })),
-            None => Err(Failure::Code { function: stringify!($function), code: CKR_FUNCTION_NOT_SUPPORTED }),
+            None => Err(Failure::Code { function: stringify!($function), code: cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED }),
         }
     };
 }
 
+mod slots;
+
+pub(crate) use slots::About;
+
 impl Calls {
-    /// Opens the module at `path` once more. `None` if it has no `C_GetFunctionList`.
-    pub(crate) fn load(path: &Path) -> Option<Self> {
-        // SAFETY: loading a library runs its constructors; they ran already when `cryptoki` loaded the same path.
-        let module = unsafe { cryptoki_sys::Pkcs11::new(path) }.ok()?;
+    /// Loads the module.
+    pub(crate) fn load(path: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        // SAFETY: loading a library runs its constructors: the module is the one that the settings name.
+        let module = unsafe { cryptoki_sys::Pkcs11::new(path) }?;
         let mut list = ptr::null_mut();
-        let get = *module.C_GetFunctionList.as_ref().ok()?;
+        let get = *module.C_GetFunctionList.as_ref().map_err(|_| "it has no C_GetFunctionList")?;
         // SAFETY: the symbol has the type that the standard gives it; the argument is a valid place for a pointer.
         let code = unsafe { get(&raw mut list) };
         if code != CKR_OK || list.is_null() {
-            return None;
+            return Err("its C_GetFunctionList fails".into());
         }
         // SAFETY: the module returned CKR_OK, so the pointer is to its function list, which lives as long as it.
         let list = unsafe { *list };
         // Once loaded, a module stays, so that the list can always be called: some start threads, or leave work for the
         // end of the process, and crash when they are unloaded.
         std::mem::forget(module);
-        Some(Self { list })
+        Ok(Self { list })
     }
 
     /// Opens a session.
@@ -118,18 +110,6 @@ impl Calls {
     /// The calls of one session, which is used by one thread at a time. What they come to suspect is left in `suspicion`.
     pub(crate) fn on<'a>(&'a self, session: &Session, suspicion: &'a Cell<Option<Suspicion>>) -> Direct<'a> {
         Direct { list: Noted { list: &self.list, suspicion }, session: session.0 }
-    }
-
-    /// The mechanisms of a slot as plain numbers, those that `cryptoki` does not know included.
-    pub(crate) fn mechanisms(&self, slot: CK_SLOT_ID) -> Result<Vec<CK_MECHANISM_TYPE>, Failure> {
-        let mut count = 0;
-        call!(self.list, C_GetMechanismList, slot, ptr::null_mut(), &raw mut count)?;
-        // No token has thousands; a module that says so is not believed.
-        count = count.min(4096);
-        let mut mechanisms = vec![0; usize::try_from(count).unwrap_or_default()];
-        call!(self.list, C_GetMechanismList, slot, mechanisms.as_mut_ptr(), &raw mut count)?;
-        mechanisms.truncate(usize::try_from(count).unwrap_or_default());
-        Ok(mechanisms)
     }
 }
 

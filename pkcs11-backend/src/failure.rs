@@ -1,6 +1,5 @@
 //! What a call of the module came to, and what that means for the one who asked a key.
 
-use cryptoki::error::{Error, Rv, RvError};
 use cryptoki_sys::*;
 use dukpt::KeyError;
 
@@ -75,63 +74,3 @@ impl From<Failure> for KeyError {
         }
     }
 }
-
-/// Turns an error of `cryptoki` into the function and its return code.
-pub(crate) fn device(function: &'static str) -> impl Fn(Error) -> OpenError {
-    move |error| OpenError::Device { function, code: code(&error) }
-}
-
-/// The return code behind an error of `cryptoki`, which has no way to tell it.
-fn code(error: &Error) -> CK_RV {
-    match error {
-        Error::Pkcs11(RvError::VendorDefined(code) | RvError::UnknownErrorCode(code), _) => Some(*code),
-        Error::Pkcs11(error, _) => OPENING.into_iter().find(|code| Rv::from(*code) == Rv::Error(*error)),
-        Error::NullFunctionPointer => Some(CKR_FUNCTION_NOT_SUPPORTED),
-        _ => None,
-    }
-    .unwrap_or(CKR_GENERAL_ERROR)
-}
-
-/// What initialising, opening a session and logging in may return (PKCS#11 5.4 to 5.6).
-const OPENING: [CK_RV; 40] = [
-    CKR_HOST_MEMORY,
-    CKR_SLOT_ID_INVALID,
-    CKR_GENERAL_ERROR,
-    CKR_FUNCTION_FAILED,
-    CKR_ARGUMENTS_BAD,
-    CKR_NEED_TO_CREATE_THREADS,
-    CKR_CANT_LOCK,
-    CKR_DEVICE_ERROR,
-    CKR_DEVICE_MEMORY,
-    CKR_DEVICE_REMOVED,
-    CKR_FUNCTION_CANCELED,
-    CKR_FUNCTION_NOT_SUPPORTED,
-    CKR_OPERATION_ACTIVE,
-    CKR_OPERATION_NOT_INITIALIZED,
-    CKR_PIN_INCORRECT,
-    CKR_PIN_INVALID,
-    CKR_PIN_LEN_RANGE,
-    CKR_PIN_EXPIRED,
-    CKR_PIN_LOCKED,
-    CKR_PIN_TOO_WEAK,
-    CKR_SESSION_CLOSED,
-    CKR_SESSION_COUNT,
-    CKR_SESSION_HANDLE_INVALID,
-    CKR_SESSION_PARALLEL_NOT_SUPPORTED,
-    CKR_SESSION_READ_ONLY,
-    CKR_SESSION_READ_ONLY_EXISTS,
-    CKR_SESSION_READ_WRITE_SO_EXISTS,
-    CKR_TOKEN_NOT_PRESENT,
-    CKR_TOKEN_NOT_RECOGNIZED,
-    CKR_TOKEN_WRITE_PROTECTED,
-    CKR_USER_ALREADY_LOGGED_IN,
-    CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
-    CKR_USER_PIN_NOT_INITIALIZED,
-    CKR_USER_TOO_MANY_TYPES,
-    CKR_USER_TYPE_INVALID,
-    CKR_CRYPTOKI_NOT_INITIALIZED,
-    CKR_CRYPTOKI_ALREADY_INITIALIZED,
-    CKR_LIBRARY_LOAD_FAILED,
-    CKR_FIPS_SELF_TEST_FAILED,
-    CKR_FUNCTION_REJECTED,
-];

@@ -7,22 +7,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cryptoki::{
-    context::Pkcs11,
-    error::{Error, RvError},
-};
+use cryptoki_sys::{CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_CRYPTOKI_NOT_INITIALIZED};
 
-use crate::{
-    OpenError,
-    direct::{self, Calls},
-    failure::device,
-};
+use crate::{OpenError, direct::Calls, failure::Failure};
 
 /// The lock also serialises `C_Initialize` and `C_Finalize`, which modules do not.
-static MODULES: Mutex<Modules> = Mutex::new(Modules { in_use: BTreeMap::new(), unfinalized: BTreeSet::new() });
+static MODULES: Mutex<Modules> =
+    Mutex::new(Modules { loaded: BTreeMap::new(), in_use: BTreeMap::new(), unfinalized: BTreeSet::new() });
 
 /// The modules of this process, by canonical path.
 struct Modules {
+    /// A module is loaded once: it stays in memory, and what it is asked twice may be an instance of its own.
+    loaded: BTreeMap<PathBuf, Arc<Calls>>,
     in_use: BTreeMap<PathBuf, (usize, Arc<Module>)>,
     /// Those whose `C_Finalize` failed: they were initialised here, and not by another library.
     unfinalized: BTreeSet<PathBuf>,
@@ -30,8 +26,7 @@ struct Modules {
 
 /// An initialised module.
 pub(crate) struct Module {
-    pub(crate) pkcs11: Pkcs11,
-    pub(crate) calls: Calls,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) path: PathBuf,
     init: Option<CString>,
     ours: bool,
@@ -59,18 +54,24 @@ impl ModuleUse {
             *uses += 1;
             return Ok(Self(Arc::clone(module)));
         }
-        let pkcs11 = Pkcs11::new(&path).map_err(|error| not_loadable(error.into()))?;
-        let calls = Calls::load(&path).ok_or_else(|| not_loadable("it has no C_GetFunctionList".into()))?;
+        let calls = match modules.loaded.get(&path) {
+            Some(calls) => Arc::clone(calls),
+            None => {
+                let calls = Arc::new(Calls::load(&path).map_err(not_loadable)?);
+                modules.loaded.insert(path.clone(), Arc::clone(&calls));
+                calls
+            }
+        };
         if modules.unfinalized.contains(&path) {
-            finalize(&pkcs11).map_err(device("C_Finalize"))?;
+            finalize(&calls)?;
             modules.unfinalized.remove(&path);
         }
-        let ours = match direct::initialize(&pkcs11, init.as_deref()) {
+        let ours = match calls.initialize(init.as_deref()) {
             Ok(()) => true,
-            Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => false,
-            Err(error) => return Err(device("C_Initialize")(error)),
+            Err(Failure::Code { code: CKR_CRYPTOKI_ALREADY_INITIALIZED, .. }) => false,
+            Err(failure) => return Err(failure.into()),
         };
-        let module = Arc::new(Module { pkcs11, calls, path: path.clone(), init, ours });
+        let module = Arc::new(Module { calls, path: path.clone(), init, ours });
         modules.in_use.insert(path, (1, Arc::clone(&module)));
         Ok(Self(module))
     }
@@ -84,9 +85,9 @@ pub(crate) fn alone<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// `C_Finalize`. A module that is not initialised is as good as finalised.
-fn finalize(module: &Pkcs11) -> cryptoki::error::Result<()> {
-    match module.clone().finalize() {
-        Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => Ok(()),
+fn finalize(calls: &Calls) -> Result<(), Failure> {
+    match calls.finalize() {
+        Err(Failure::Code { code: CKR_CRYPTOKI_NOT_INITIALIZED, .. }) => Ok(()),
         done => done,
     }
 }
@@ -108,7 +109,7 @@ impl Drop for ModuleUse {
         if *uses == 0 {
             modules.in_use.remove(&self.path);
             // Nobody is left to be told of a failure, but who opens the module next.
-            if self.ours && finalize(&self.pkcs11).is_err() {
+            if self.ours && finalize(&self.calls).is_err() {
                 modules.unfinalized.insert(self.path.clone());
             }
         }

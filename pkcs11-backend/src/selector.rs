@@ -5,10 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cryptoki::slot::TokenInfo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::PinSource;
+use crate::{PinSource, direct::About};
 
 /// What is escaped in a value of a `pkcs11:` URI: all but the unreserved characters of RFC 3986.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -65,14 +64,13 @@ impl TokenSelector {
     }
 
     /// Whether the token in slot `id` is meant. PKCS#11 pads its fields with blanks, which do not count.
-    pub(crate) fn fits_token(&self, id: u64, info: &TokenInfo) -> bool {
-        let same = |wanted: &Option<String>, is: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted.trim_end_matches(' ') == is.trim_end_matches(' '))
-        };
-        same(&self.token, info.label())
-            && same(&self.manufacturer, info.manufacturer_id())
-            && same(&self.model, info.model())
-            && same(&self.serial, info.serial_number())
+    pub(crate) fn fits_token(&self, id: u64, about: &About) -> bool {
+        let same =
+            |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted.trim_end_matches(' ') == is);
+        same(&self.token, &about.label)
+            && same(&self.manufacturer, &about.manufacturer)
+            && same(&self.model, &about.model)
+            && same(&self.serial, &about.serial)
             && self.slot_id.is_none_or(|wanted| wanted == id)
     }
 }

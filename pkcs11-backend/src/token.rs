@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use cryptoki::slot::Slot;
 use cryptoki_sys::{
     CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_EXPIRED, CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE,
     CKR_PIN_LOCKED, CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID, CKR_USER_ALREADY_LOGGED_IN,
@@ -22,9 +21,9 @@ use dukpt::{KeyError, KeyId};
 
 use crate::{
     OpenError, Pkcs11Store, Settings, TokenSelector,
-    direct::Session,
+    direct::{About, Session},
     dukpt_mechanisms,
-    failure::{Failure, device},
+    failure::Failure,
     fault::Fault,
     module::{ModuleUse, alone},
     self_test::Witness,
@@ -57,7 +56,7 @@ pub(crate) struct Open {
     pub(crate) witness: Option<Arc<Witness>>,
     /// A session could not be closed: what was derived in it stays until the module is finalised.
     left_open: AtomicBool,
-    slot: Slot,
+    slot: u64,
     info: TokenInfo,
 }
 
@@ -167,7 +166,7 @@ impl Token {
     fn log_in(settings: &Settings, witness: Option<&Arc<Witness>>) -> Result<Self, OpenError> {
         let module = ModuleUse::open(&settings.module, settings.init.as_deref())?;
         let (slot, info) = find(&module, settings)?;
-        let anchor = module.calls.open(slot.id(), false)?;
+        let anchor = module.calls.open(slot, false)?;
         let mut open = Open {
             anchor,
             module,
@@ -188,7 +187,7 @@ impl Token {
         let suspicion = Cell::new(None);
         match alone(|| open.module.calls.on(&open.anchor, &suspicion).login(&pin)) {
             Ok(()) | Err(Failure::Code { code: CKR_USER_ALREADY_LOGGED_IN, .. }) => {
-                open.derives_tdes = dukpt_mechanisms::work(&open.module.calls, &open.anchor, open.slot.id())?;
+                open.derives_tdes = dukpt_mechanisms::work(&open.module.calls, &open.anchor, open.slot)?;
                 Ok(Self(Arc::new(open)))
             }
             // Of a login, the other two say as well that this is not the PIN.
@@ -220,7 +219,7 @@ impl Token {
     }
 
     fn session(&self, writable: bool) -> Result<Pkcs11Store, OpenError> {
-        let session = self.0.module.calls.open(self.0.slot.id(), writable)?;
+        let session = self.0.module.calls.open(self.0.slot, writable)?;
         Ok(Pkcs11Store::new(session, Arc::clone(&self.0)))
     }
 
@@ -245,7 +244,7 @@ impl Token {
     /// # Errors
     /// [`OpenError::Device`].
     pub fn mechanisms(&self) -> Result<Vec<u64>, OpenError> {
-        Ok(self.0.module.calls.mechanisms(self.0.slot.into())?)
+        Ok(self.0.module.calls.mechanisms(self.0.slot)?)
     }
 }
 
@@ -255,45 +254,36 @@ impl fmt::Debug for Token {
     }
 }
 
-fn find(module: &ModuleUse, settings: &Settings) -> Result<(Slot, TokenInfo), OpenError> {
+fn find(module: &ModuleUse, settings: &Settings) -> Result<(u64, TokenInfo), OpenError> {
     let wanted = &settings.token;
     let (mut fitting, mut labels) = (Vec::new(), Vec::new());
     if wanted.fits_module(&module.path) {
-        for slot in module.pkcs11.get_slots_with_token().map_err(device("C_GetSlotList"))? {
+        for slot in module.calls.slots()? {
             // One broken reader must not hide the token in another.
-            let Ok(info) = module.pkcs11.get_token_info(slot) else { continue };
+            let Ok(about) = module.calls.token(slot) else { continue };
             // A token without a label is not initialised: it has no keys.
-            if info.label().is_empty() {
+            if about.label.is_empty() {
                 continue;
             }
-            labels.push(info.label().to_owned());
-            if wanted.fits_token(slot.id(), &info) {
-                fitting.push((slot, info));
+            labels.push(about.label.clone());
+            if wanted.fits_token(slot, &about) {
+                fitting.push((slot, about));
             }
         }
     }
-    match &fitting[..] {
-        [(slot, info)] => Ok((*slot, describe(module, info)?)),
-        [] => Err(OpenError::TokenNotFound { module: module.path.clone(), wanted: wanted.to_string(), found: labels }),
-        several => Err(OpenError::TokenAmbiguous {
-            module: module.path.clone(),
-            wanted: wanted.to_string(),
-            count: several.len(),
-        }),
+    match fitting.len() {
+        0 => Err(OpenError::TokenNotFound { module: module.path.clone(), wanted: wanted.to_string(), found: labels }),
+        1 => {
+            let (slot, about) = fitting.remove(0);
+            Ok((slot, describe(module, about)?))
+        }
+        count => Err(OpenError::TokenAmbiguous { module: module.path.clone(), wanted: wanted.to_string(), count }),
     }
 }
 
-fn describe(module: &ModuleUse, info: &cryptoki::slot::TokenInfo) -> Result<TokenInfo, OpenError> {
-    let library = module.pkcs11.get_library_info().map_err(device("C_GetInfo"))?;
-    Ok(TokenInfo {
-        module: module.path.clone(),
-        manufacturer: info.manufacturer_id().to_owned(),
-        model: info.model().to_owned(),
-        serial: info.serial_number().to_owned(),
-        label: info.label().to_owned(),
-        firmware: info.firmware_version().to_string(),
-        hardware: info.hardware_version().to_string(),
-        library: library.library_description().to_owned(),
-        library_version: library.library_version().to_string(),
-    })
+fn describe(module: &ModuleUse, about: About) -> Result<TokenInfo, OpenError> {
+    let (library, library_version) = module.calls.library()?;
+    let About { label, manufacturer, model, serial, firmware, hardware } = about;
+    let module = module.path.clone();
+    Ok(TokenInfo { module, manufacturer, model, serial, label, firmware, hardware, library, library_version })
 }

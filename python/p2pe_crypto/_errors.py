@@ -107,6 +107,15 @@ class KeyStoreError(StoreError):
     """
 
 
+class PoolError(StoreError):
+    """A pool has no result. Ask again later, but for ``pool_stopped``: the token refused the PIN.
+
+    Code ``pool_overloaded`` (too many calls wait), ``pool_deadline`` (no answer in time),
+    ``pool_unavailable`` (the token is away and is being opened again), ``pool_stopped``,
+    ``pool_panicked``, ``pool_closed``, ``pool_forked``.
+    """
+
+
 class SelfTestError(StoreError):
     """Host or token computes wrongly: a known answer came out wrong. Code ``self_test``.
 
@@ -128,6 +137,7 @@ for _exception in (
     WrongPinError,
     KeyStoreError,
     SelfTestError,
+    PoolError,
 ):
     _exception.__module__ = "p2pe_crypto"
 del _exception

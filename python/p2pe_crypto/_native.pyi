@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Final, Literal, NoReturn, Self, SupportsIndex, final
+from typing import Final, Literal, NoReturn, Self, SupportsIndex, TypedDict, final, type_check_only
 
 from ._errors import Error
 
@@ -31,6 +31,25 @@ _Bytes = bytes | bytearray | str
 _Entry = Literal["swiped", "keyed", "chip", "contactless"]
 _Kind = Literal["tdes-base", "aes-base", "hmac"]
 
+_HealthState = Literal["serving", "recovering", "down", "stopped"]
+
+@type_check_only
+class _ShardHealth(TypedDict):
+    state: _HealthState
+    epoch: int
+    faults: int
+    failures_in_a_row: int
+    last_fault: str | None
+    last_fault_at: float | None
+
+@type_check_only
+class _Health(TypedDict):
+    state: _HealthState
+    queued: int
+    busy: int
+    overdue: int
+    shards: list[_ShardHealth]
+
 __version__: Final[str]
 
 @final
@@ -47,8 +66,13 @@ class Store:
         pin_env: str | None = None,
         init: str | None = None,
         allow_unsafe_keys: bool = False,
+        workers: int | None = None,
+        shards: int | None = None,
+        deadline: float | None = None,
     ) -> Store: ...
     def self_test(self) -> None: ...
+    @property
+    def health(self) -> _Health | None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -192,6 +216,8 @@ class Gateway:
     def decrypt_batch(self, payloads: Sequence[Payload | _Bytes], /) -> list[CardData | Error]: ...
     def token(self, pan: Pan, /, *, merchant: str) -> str: ...
     def self_test(self) -> None: ...
+    @property
+    def health(self) -> _Health | None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

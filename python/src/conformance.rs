@@ -12,7 +12,8 @@ use crate::{error::Failure, store::Store};
 /// Runs known answers over a store and reports how each went.
 ///
 /// `vectors` is a file of vectors or a folder of them; without it, those that come with this package. The published
-/// test keys are imported until the store is closed, so give it a store of its own. Other threads wait for its end.
+/// test keys are imported until the store is closed, so give it a store of its own. Other threads wait for its end. Over a
+/// pool it has a session of its own, and the keys go with it; the pool cannot open the token again before.
 ///
 /// Raises `ConfigError` for a file that holds no vectors; `StoreError` if the store is closed.
 #[pyfunction]

@@ -6,7 +6,7 @@ use host_memory::LockError;
 use p2pe_config::{ConfigError, SealError};
 use p2pe_crypto::{Error, MerchantIdError, PayloadError, Refusal};
 use p2pe_vectors::LoadError;
-use pkcs11_backend::OpenError;
+use pkcs11_backend::{OpenError, PoolError};
 use pyo3::{PyErr, exceptions::PyTypeError};
 
 /// The exceptions' Python classes.
@@ -26,6 +26,7 @@ mod class {
     import_exception!(p2pe_crypto._errors, KeyStoreError);
     import_exception!(p2pe_crypto._errors, SelfTestError);
     import_exception!(p2pe_crypto._errors, MemoryProtectionError);
+    import_exception!(p2pe_crypto._errors, PoolError);
 }
 
 /// Why a call from Python did not succeed.
@@ -48,6 +49,8 @@ pub(crate) enum Failure {
     Closed,
     /// The system does not keep this process's memory to itself.
     Memory(LockError),
+    /// The pool has no result.
+    Pool(PoolError),
     /// The report cannot be written.
     Report(serde_json::Error),
     /// An argument of another type; the text says of which type it must be.
@@ -74,6 +77,8 @@ from! {
     ConfigError => |error| Self::Config(error),
     LoadError => |error| Self::Vectors(error),
     MerchantIdError => |error| Self::Merchant(error),
+    OpenError => |error| Self::Config(error.into()),
+    PoolError => |error| Self::Pool(error),
     serde_json::Error => |error| Self::Report(error),
 }
 
@@ -97,6 +102,7 @@ impl From<Failure> for PyErr {
             )),
             Failure::Closed => class::StoreError::new_err(("the store is closed", "store_closed")),
             Failure::Memory(error) => class::MemoryProtectionError::new_err((error.to_string(), "memory_not_locked")),
+            Failure::Pool(error) => class::PoolError::new_err((error.to_string(), error.code())),
             Failure::Report(error) => class::Error::new_err((error.to_string(), "output")),
             Failure::Type(message) => PyTypeError::new_err(message),
             Failure::Copy(class) => PyTypeError::new_err(format!("cannot copy or pickle {class}")),

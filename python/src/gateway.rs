@@ -2,15 +2,19 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use dukpt::{KeyId, KsnPrefix};
+use dukpt::{Custody, KeyId, KeyStore, KsnPrefix};
 use p2pe_config::{Config, ConfigError, SealKey, key_id};
 use p2pe_crypto::{Decryptor, Devices, MerchantId, Tokenizer};
-use pyo3::{prelude::*, types::PyAny};
+use pyo3::{
+    prelude::*,
+    types::{PyAny, PyDict},
+};
 
 use crate::{
     card::{CardData, Pan},
     error::Failure,
-    handle::Handle,
+    handle::{Handle, Work},
+    health,
     payload::Payload,
     profile::Profile,
     store::Store,
@@ -118,10 +122,7 @@ impl Gateway {
             Err(_) => Payload::parse(payload)?.0,
         };
         let devices = Arc::clone(&self.devices);
-        let (card, keys_in) = self.store.with(py, move |store| {
-            let decryptor = Decryptor::new(store, devices);
-            Ok((decryptor.decrypt(&payload)?, decryptor.custody(&payload)))
-        })?;
+        let (card, keys_in) = self.store.with(py, Decrypt { devices, payload })?;
         CardData::new(py, card, keys_in)
     }
 
@@ -143,11 +144,7 @@ impl Gateway {
             }
         }
         let devices = Arc::clone(&self.devices);
-        let results = self.store.with(py, move |store| {
-            let decryptor = Decryptor::new(store, devices);
-            let custody = parsed.iter().map(|payload| decryptor.custody(payload));
-            Ok(decryptor.decrypt_batch(&parsed).into_iter().zip(custody).collect::<Vec<_>>())
-        })?;
+        let results = self.store.with(py, DecryptBatch { devices, payloads: parsed })?;
         let mut results = results.into_iter();
         let mut refused = refused.into_iter().peekable();
         (0..payloads.len())
@@ -177,7 +174,15 @@ impl Gateway {
             return Err(Failure::Settings("no key for tokens is named"));
         };
         let pan = pan.clone().unbind();
-        self.store.with(py, move |store| Ok(Tokenizer::new(store, key).token(&merchant, &pan.get().0)?.to_string()))
+        self.store.with(py, MakeToken { key, merchant, pan })
+    }
+
+    /// How the pool of the store is; `None` for a store that is none.
+    ///
+    /// Raises `StoreError` if the store is closed.
+    #[getter]
+    fn health(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        health::shown(py, &self.store)
     }
 
     /// As `Store.self_test`.
@@ -208,6 +213,49 @@ impl Gateway {
     }
 }
 
+struct Decrypt {
+    devices: Arc<Devices>,
+    payload: p2pe_crypto::Payload,
+}
+
+impl Work for Decrypt {
+    type Result = (p2pe_crypto::CardData, Custody);
+
+    fn run(&mut self, store: &impl KeyStore) -> Result<Self::Result, Failure> {
+        let decryptor = Decryptor::new(store, &*self.devices);
+        Ok((decryptor.decrypt(&self.payload)?, decryptor.custody(&self.payload)))
+    }
+}
+
+struct DecryptBatch {
+    devices: Arc<Devices>,
+    payloads: Vec<p2pe_crypto::Payload>,
+}
+
+impl Work for DecryptBatch {
+    type Result = Vec<(Result<p2pe_crypto::CardData, p2pe_crypto::Error>, Custody)>;
+
+    fn run(&mut self, store: &impl KeyStore) -> Result<Self::Result, Failure> {
+        let decryptor = Decryptor::new(store, &*self.devices);
+        let custody = self.payloads.iter().map(|payload| decryptor.custody(payload));
+        Ok(decryptor.decrypt_batch(&self.payloads).into_iter().zip(custody).collect())
+    }
+}
+
+struct MakeToken {
+    key: KeyId,
+    merchant: MerchantId,
+    pan: Py<Pan>,
+}
+
+impl Work for MakeToken {
+    type Result = String;
+
+    fn run(&mut self, store: &impl KeyStore) -> Result<String, Failure> {
+        Ok(Tokenizer::new(store, self.key.clone()).token(&self.merchant, &self.pan.get().0)?.to_string())
+    }
+}
+
 /// Opens the store, devices and token key of a settings file (TOML). Relative paths in it start at its folder.
 ///
 /// `sealed` is what `p2pe config seal` printed: then the file must have the seal of that very key, or it is not used. It must
@@ -224,8 +272,12 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf, sealed: Option<&str>) -> Resul
             Some(key) => Config::load_sealed(&path, key)?,
             None => Config::load(&path)?,
         };
-        let Config { store, cache, devices, token_key, .. } = config;
+        let Config { store, cache, pool, devices, token_key, .. } = config;
         let settings = store.ok_or(Failure::Settings("the settings name no [store]"))?;
-        Ok(Gateway { store: Handle::open(&settings, cache)?, devices: Arc::new(devices), token_key })
+        let store = match pool {
+            Some(options) => Handle::pool(options, cache)?,
+            None => Handle::open(&settings, cache)?,
+        };
+        Ok(Gateway { store, devices: Arc::new(devices), token_key })
     })
 }

@@ -1,17 +1,22 @@
-//! An open store with a thread of its own, so that what its cache keeps stays from call to call.
+//! An open store that all threads may call: one session with a thread of its own, so that what its cache keeps stays from
+//! call to call, or a pool of sessions.
 
 use std::{
     process,
     sync::{
-        Arc, Mutex,
+        Arc, RwLock,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use dukpt::cache::{Cached, Limits};
-use p2pe_config::{Access, Store, StoreSettings};
+use dukpt::{
+    KeyStore,
+    cache::{Cached, Limits},
+};
+use p2pe_config::{Access, PoolOptions, Store, StoreSettings, TokenPool};
+use pkcs11_backend::Health;
 use pyo3::prelude::*;
 
 use crate::error::Failure;
@@ -19,14 +24,26 @@ use crate::error::Failure;
 /// How often a store with nothing to do looks for remembered keys that have reached their age.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// What is asked of a store. A pool may run it twice.
+pub(crate) trait Work: Send + 'static {
+    type Result: Send + 'static;
+
+    fn run(&mut self, store: &impl KeyStore) -> Result<Self::Result, Failure>;
+}
+
 /// What a `Store` and the gateways over it share.
 pub(crate) struct Handle {
-    /// `None` once closed. Nothing under this lock takes the GIL.
-    worker: Mutex<Option<Worker>>,
-    /// The process with the thread in it: a fork has none.
+    /// `None` once closed. A call holds it until it has its result. Nothing under this lock takes the GIL.
+    open: RwLock<Option<Open>>,
+    /// The process with the threads in it: a fork has none.
     process: u32,
     /// For `repr`: kind, and the token's label.
     shown: String,
+}
+
+enum Open {
+    One(Worker),
+    Pool(TokenPool, Box<StoreSettings>),
 }
 
 struct Worker {
@@ -64,8 +81,24 @@ fn serve(mut store: Store, cache: Option<Limits>, jobs: &Receiver<Job>) {
     }
 }
 
+impl Worker {
+    fn send<T: Send>(
+        &self,
+        job: impl FnOnce(Sender<Result<T, Failure>>) -> Job + Send,
+    ) -> Result<Receiver<Result<T, Failure>>, Failure> {
+        let (answer, answered) = mpsc::channel();
+        self.jobs.send(job(answer)).map_err(|_| Failure::Closed)?;
+        Ok(answered)
+    }
+}
+
+/// A panic in the middle of a call ends the thread, and leaves a store that nobody can use.
+fn wait<T>(answered: &Receiver<Result<T, Failure>>) -> Result<T, Failure> {
+    answered.recv().map_err(|_| Failure::Closed)?
+}
+
 impl Handle {
-    /// Opens a store. Called with the GIL released.
+    /// Opens a store of one session. Called with the GIL released.
     pub(crate) fn open(settings: &StoreSettings, cache: Option<Limits>) -> Result<Arc<Self>, Failure> {
         let store = Store::open(settings, Access::Use)?;
         let about = store.describe();
@@ -76,26 +109,44 @@ impl Handle {
         let (jobs, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("p2pe-store".into());
         let thread = thread.spawn(move || serve(store, cache, &receiver)).map_err(|_| Failure::Closed)?;
-        let worker = Mutex::new(Some(Worker { jobs, thread }));
-        Ok(Arc::new(Self { worker, process: process::id(), shown }))
+        Ok(Self::new(Open::One(Worker { jobs, thread }), shown))
+    }
+
+    /// Opens a pool. Called with the GIL released.
+    pub(crate) fn pool(options: PoolOptions, cache: Option<Limits>) -> Result<Arc<Self>, Failure> {
+        let settings = &options.settings;
+        let alone = StoreSettings::Pkcs11(Box::new(settings.token.clone()));
+        let shown = format!("{}, workers={}, shards={}", settings.token.token, settings.workers, settings.shards);
+        Ok(Self::new(Open::Pool(TokenPool::open(options, cache)?, Box::new(alone)), shown))
+    }
+
+    fn new(open: Open, shown: String) -> Arc<Self> {
+        Arc::new(Self { open: RwLock::new(Some(open)), process: process::id(), shown })
     }
 
     /// Runs `work` over the open store and what it remembers, the GIL released.
-    pub(crate) fn with<T: Send + 'static>(
-        &self,
-        py: Python<'_>,
-        work: impl FnOnce(&Cached<'_, Store>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        self.send(py, |answer| Job::Use(Box::new(move |store| drop(answer.send(work(store))))))
+    pub(crate) fn with<W: Work>(&self, py: Python<'_>, mut work: W) -> Result<W::Result, Failure> {
+        self.while_open(py, |open| match open {
+            Open::One(worker) => {
+                wait(&worker.send(|answer| Job::Use(Box::new(move |store| drop(answer.send(work.run(store))))))?)
+            }
+            Open::Pool(pool, _) => pool.run(move |store| work.run(store))?,
+        })
     }
 
-    /// Runs `work` over the open store, keys of which it may change, the GIL released.
+    /// Runs `work` over the open store, keys of which it may change, the GIL released. Over a pool it has a session of its
+    /// own.
     pub(crate) fn with_mut<T: Send + 'static>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut Store) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.send(py, |answer| Job::Change(Box::new(move |store| drop(answer.send(work(store))))))
+        self.while_open(py, |open| match open {
+            Open::One(worker) => {
+                wait(&worker.send(|answer| Job::Change(Box::new(move |store| drop(answer.send(work(store))))))?)
+            }
+            Open::Pool(_, settings) => work(&mut Store::open(settings, Access::Use)?),
+        })
     }
 
     /// Executes the known answers.
@@ -103,28 +154,37 @@ impl Handle {
         self.with_mut(py, |store| Ok(store.self_test()?))
     }
 
-    fn send<T: Send>(
+    /// How the pool is; nothing of one session.
+    pub(crate) fn health(&self, py: Python<'_>) -> Result<Option<Health>, Failure> {
+        self.while_open(py, |open| match open {
+            Open::One(_) => Ok(None),
+            Open::Pool(pool, _) => Ok(Some(pool.health())),
+        })
+    }
+
+    fn while_open<T: Send>(
         &self,
         py: Python<'_>,
-        job: impl FnOnce(Sender<Result<T, Failure>>) -> Job + Send,
+        call: impl FnOnce(&Open) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
         py.detach(|| {
-            let (answer, answered) = mpsc::channel();
-            {
-                let worker = self.worker.lock().map_err(|_| Failure::Closed)?;
-                let worker = worker.as_ref().filter(|_| process::id() == self.process).ok_or(Failure::Closed)?;
-                worker.jobs.send(job(answer)).map_err(|_| Failure::Closed)?;
+            // In a fork the lock may be that of a thread which is not there.
+            if process::id() != self.process {
+                return Err(Failure::Closed);
             }
-            // A panic in the middle of a call ends the thread, and leaves a store that nobody can use.
-            answered.recv().map_err(|_| Failure::Closed)?
+            let open = self.open.read().map_err(|_| Failure::Closed)?;
+            call(open.as_ref().ok_or(Failure::Closed)?)
         })
     }
 
     /// Closes the store, after the calls that other threads may be in. A second time it does nothing.
     pub(crate) fn close(&self, py: Python<'_>) {
         py.detach(|| {
-            let worker = self.worker.lock().ok().and_then(|mut worker| worker.take());
-            if let Some(Worker { jobs, thread }) = worker.filter(|_| process::id() == self.process) {
+            if process::id() != self.process {
+                return;
+            }
+            let open = self.open.write().ok().and_then(|mut open| open.take());
+            if let Some(Open::One(Worker { jobs, thread })) = open {
                 drop(jobs);
                 // Of a thread that panicked nothing is left to close.
                 let _ = thread.join();

@@ -8,6 +8,7 @@ mod conformance;
 mod error;
 mod gateway;
 mod handle;
+mod health;
 mod memory;
 mod payload;
 mod profile;

@@ -1,13 +1,16 @@
 //! `Store`: an open key store.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use p2pe_config::{ConfigError, KeyFile, StoreSettings, TokenSettings, TokenSettingsError, key_id};
-use pyo3::{prelude::*, types::PyAny};
+use p2pe_config::{ConfigError, KeyFile, PoolOptions, StoreSettings, TokenSettings, TokenSettingsError, key_id};
+use pyo3::{
+    prelude::*,
+    types::{PyAny, PyDict},
+};
 
-use crate::{error::Failure, handle::Handle};
+use crate::{error::Failure, handle::Handle, health};
 
-/// An open key store: a PKCS#11 token, or memory. For all threads; one call runs at a time.
+/// An open key store: a PKCS#11 token, or memory. For all threads; one call runs at a time, or as many as a pool has workers.
 ///
 /// Closes with `close()`, at the end of a `with` block, or when it is collected. Open it after a fork, not before.
 #[pyclass(frozen, module = "p2pe_crypto")]
@@ -38,6 +41,10 @@ impl Store {
     /// environment variable `pin_env`, or asked for on the terminal; it is never an argument. `init` is the module's
     /// initialisation string, where it has one. `allow_unsafe_keys` uses keys that the token does not keep safely.
     ///
+    /// With `workers`, `shards` or `deadline` it is a pool: so many sessions in each of so many copies of the module, which
+    /// recover by themselves when the token fails, and so many seconds for a call. The PIN is then not asked for. A
+    /// settings file can say more.
+    ///
     /// Known answers are executed first, on the host and in the token.
     ///
     /// Raises `ConfigError`; `TokenOpenError`; `WrongPinError`, after which you must not try again: tokens lock;
@@ -45,7 +52,7 @@ impl Store {
     #[staticmethod]
     #[pyo3(signature = (
         *, module = None, token = None, uri = None, pin_file = None, pin_env = None, init = None,
-        allow_unsafe_keys = false
+        allow_unsafe_keys = false, workers = None, shards = None, deadline = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn pkcs11(
@@ -57,6 +64,9 @@ impl Store {
         pin_env: Option<String>,
         init: Option<String>,
         allow_unsafe_keys: bool,
+        workers: Option<usize>,
+        shards: Option<usize>,
+        deadline: Option<f64>,
     ) -> Result<Self, Failure> {
         let named = || {
             TokenSettings {
@@ -69,8 +79,32 @@ impl Store {
         let mut settings = named().map_err(|error: TokenSettingsError| ConfigError::from(error))?;
         settings.init = init;
         settings.allow_unsafe_keys = allow_unsafe_keys;
-        let settings = StoreSettings::Pkcs11(Box::new(settings));
-        py.detach(|| Handle::open(&settings, None)).map(Self)
+        if workers.is_none() && shards.is_none() && deadline.is_none() {
+            let settings = StoreSettings::Pkcs11(Box::new(settings));
+            return py.detach(|| Handle::open(&settings, None)).map(Self);
+        }
+        let mut options = PoolOptions::new(settings);
+        let within = |count: Option<usize>, usual: usize, most: usize| match count.unwrap_or(usual) {
+            count if (1..=most).contains(&count) => Ok(count),
+            _ => Err(Failure::Settings("a pool has 1 to 1000 workers and 1 to 100 shards")),
+        };
+        options.settings.workers = within(workers, options.settings.workers, 1_000)?;
+        options.settings.shards = within(shards, options.settings.shards, 100)?;
+        if let Some(seconds) = deadline {
+            options.deadline = match Duration::try_from_secs_f64(seconds) {
+                Ok(time) if (Duration::from_millis(1)..=Duration::from_secs(600)).contains(&time) => time,
+                _ => return Err(Failure::Settings("a deadline is 0.001 to 600 seconds")),
+            };
+        }
+        py.detach(|| Handle::pool(options, None)).map(Self)
+    }
+
+    /// How the pool is; `None` for a store that is none.
+    ///
+    /// Raises `StoreError` if the store is closed.
+    #[getter]
+    fn health(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        health::shown(py, &self.0)
     }
 
     /// Executes the known answers again, as once a day.

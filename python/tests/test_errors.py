@@ -22,6 +22,7 @@ HIERARCHY = {
     p2pe.KeyStoreError: p2pe.StoreError,
     p2pe.SelfTestError: p2pe.StoreError,
     p2pe.MemoryProtectionError: p2pe.Error,
+    p2pe.PoolError: p2pe.StoreError,
     p2pe.TokenOpenError: p2pe.StoreError,
     p2pe.WrongPinError: p2pe.TokenOpenError,
 }

@@ -108,6 +108,7 @@ def test_no_key_is_ever_a_python_object(tmp_path: Path) -> None:
     store = p2pe.Store.memory(files)
     assert {name for name in dir(store) if not name.startswith("__")} == {
         "close",
+        "health",
         "memory",
         "pkcs11",
         "self_test",

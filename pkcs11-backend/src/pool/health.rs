@@ -9,6 +9,8 @@ pub struct Health {
     pub state: HealthState,
     /// Requests that wait.
     pub queued: usize,
+    /// Workers that have one.
+    pub busy: usize,
     /// Workers whose request has outlived its deadline: calls that hang.
     pub overdue: usize,
     /// Each copy of the module.
@@ -50,4 +52,17 @@ pub enum HealthState {
     Down,
     /// The PIN was refused, or a self-test failed: nothing is tried any more.
     Stopped,
+}
+
+impl HealthState {
+    /// A stable name, for reports and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Recovering => "recovering",
+            Self::Down => "down",
+            Self::Stopped => "stopped",
+        }
+    }
 }

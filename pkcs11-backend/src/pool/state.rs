@@ -286,6 +286,7 @@ impl<W: Workshop> Shared<W> {
                 false => shards.iter().map(|shard| shard.state).min().unwrap_or(HealthState::Down),
             },
             queued: state.queue.len(),
+            busy: state.jobs.iter().flatten().count(),
             overdue: state.jobs.iter().flatten().filter(|expires| **expires <= now).count(),
             shards,
         }

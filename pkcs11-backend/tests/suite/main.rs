@@ -12,6 +12,7 @@ mod lifecycle;
 mod nss;
 mod observe;
 mod opening;
+mod p11_kit;
 mod pool;
 mod protection;
 mod residue;

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +16,9 @@ use crate::{
 use dukpt::{KeyError, Lifetime};
 use pkcs11_backend::{HealthState, Pool, PoolError, PoolSettings};
 use throwaway_token::{Error, isolated, isolated_with};
+
+/// Different requests of a long run.
+const NUMBERS: u32 = 240;
 
 /// How many requests: `P2PE_SOAK_REQUESTS`, else what a test has time for.
 fn requests(few: u32) -> u32 {
@@ -87,17 +90,23 @@ fn random_faults() -> Result<(), Error> {
                         if number >= total {
                             return;
                         }
-                        match pool.run(LONG, move |store| mixed(store, number)) {
+                        // A refused one is asked again: how often that is, is a matter of the machine's load.
+                        let answer = loop {
+                            match pool.run(LONG, move |store| mixed(store, number)) {
+                                Err(PoolError::Unavailable | PoolError::Overloaded) => {
+                                    refused.fetch_add(1, Ordering::Relaxed);
+                                    thread::sleep(Duration::from_millis(4));
+                                }
+                                answer => break answer,
+                            }
+                        };
+                        match answer {
                             Ok(Ok(result)) => {
                                 assert_eq!(result, expected(number), "{number}");
                                 good.fetch_add(1, Ordering::Relaxed);
                             }
                             Ok(Err(KeyError::Device { .. })) => {
                                 reported.fetch_add(1, Ordering::Relaxed);
-                            }
-                            Err(PoolError::Unavailable | PoolError::Overloaded) => {
-                                refused.fetch_add(1, Ordering::Relaxed);
-                                thread::sleep(Duration::from_millis(4));
                             }
                             other => panic!("{number}: {other:?}"),
                         }
@@ -108,9 +117,9 @@ fn random_faults() -> Result<(), Error> {
         let [good, reported, refused] = counts.map(AtomicUsize::into_inner);
         let health = pool.health();
         println!("{good} right, {reported} reported, {refused} refused; {:?}", health.shards[0]);
-        assert_eq!(good + reported + refused, usize::try_from(total).unwrap());
-        // Faults hit the token all the time. How many requests meet an open breaker is a matter of the machine's load.
-        assert!(good > reported + refused, "{good} {reported} {refused}");
+        assert_eq!(good + reported, usize::try_from(total).unwrap());
+        // Faults hit the token all the time, and a request is reported only if the third run of it fails too.
+        assert!(good > 10 * reported, "{good} {reported} {refused}");
         assert!(health.shards[0].faults > u64::from(total) / 200, "{health:?}");
         assert!(health.shards[0].epoch > 5, "{health:?}");
 
@@ -148,6 +157,59 @@ fn memory_is_bounded() -> Result<(), Error> {
         assert!(health.shards.iter().all(|shard| shard.faults == 0 && shard.epoch > 1), "{health:?}");
         // Never initialised again, it were some 17 MiB; threads take some of their own.
         assert!(grown < 8 * 1024, "{grown} KiB");
+    })
+}
+
+/// Eight threads on one token, for `P2PE_SOAK_SECONDS`: no error, and neither objects nor memory grow with time. Once a
+/// shard has been initialised again twice, its heap has seen all that it will see.
+#[test]
+fn eight_threads_on_one_token() -> Result<(), Error> {
+    isolated("soak::eight_threads_on_one_token", |token| {
+        drop(filled(&open(token), Lifetime::Permanent));
+        let seconds = env::var("P2PE_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(3);
+        let recycle_after = if seconds < 60 { 1_000 } else { 100_000 };
+        let pool =
+            Pool::open(PoolSettings { workers: 4, recycle_after, ..PoolSettings::new(settings(token)) }).unwrap();
+        let answers: Vec<_> = (0..NUMBERS).map(expected).collect();
+        let (done, start) = (AtomicU64::new(0), Instant::now());
+        let mut sizes = Vec::new();
+        thread::scope(|scope| {
+            let callers: Vec<_> = (0..8)
+                .map(|caller| {
+                    let (pool, answers, done) = (&pool, &answers, &done);
+                    scope.spawn(move || {
+                        for number in (0..NUMBERS).cycle().skip(caller * 37) {
+                            if start.elapsed() > Duration::from_secs(seconds) {
+                                return;
+                            }
+                            let result = pool.run(LONG, move |store| mixed(store, number));
+                            assert_eq!(result.as_ref(), Ok(&Ok(answers[number as usize].clone())), "{number}");
+                            done.fetch_add(1, Ordering::Relaxed);
+                        }
+                    })
+                })
+                .collect();
+            while callers.iter().any(|caller| !caller.is_finished()) {
+                thread::sleep(Duration::from_millis(100));
+                if pool.health().shards[0].epoch > 2 {
+                    sizes.push(resident());
+                }
+            }
+        });
+        let (done, shard) = (done.into_inner(), &pool.health().shards[0]);
+        let third = sizes.len() / 3;
+        let most = |sizes: &[u64]| sizes.iter().copied().max();
+        let (first, last) = (most(&sizes[..third]), most(&sizes[sizes.len() - third..]));
+        println!(
+            "{done} requests in {:?}, {} epochs, {} faults; at most {first:?} KiB at first and {last:?} KiB at last",
+            start.elapsed(),
+            shard.epoch,
+            shard.faults
+        );
+        assert_eq!(shard.faults, 0, "{shard:?}");
+        assert!(third > 1 && last < first.map(|first| first + 8 * 1024), "{sizes:?}");
+        // No key was left behind: those of this epoch would show.
+        assert!(eventually(|| session_keys(&other_session(token)) == 0));
     })
 }
 

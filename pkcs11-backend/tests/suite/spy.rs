@@ -1,15 +1,19 @@
 //! What really crosses the PKCS#11 interface, as `pkcs11-spy` of OpenSC logs it.
 
 use std::{
+    cell::OnceCell,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
 };
 
-use crate::common::{AES_KEYS, aes_ksn, filled, id, open, settings, suite};
+use crate::{
+    common::{AES_KEYS, aes_ksn, fault_environment, filled, id, open, plan, settings, suite},
+    pool::right,
+};
 use cryptoki::object::{Attribute, AttributeType};
 use dukpt::{KeyStore, Lifetime, aes};
-use pkcs11_backend::{OpenError, PinSource, Settings, Token};
+use pkcs11_backend::{OpenError, PinSource, Pool, PoolSettings, Settings, Token};
 use throwaway_token::{Error, ThrowawayToken, find_library, isolated_with, skipped};
 
 fn log_of(token: &ThrowawayToken) -> PathBuf {
@@ -18,11 +22,21 @@ fn log_of(token: &ThrowawayToken) -> PathBuf {
 
 /// Runs the body where the spy stands before SoftHSM, and logs.
 fn spied(name: &str, body: impl FnOnce(&ThrowawayToken, &Path)) -> Result<(), Error> {
+    spied_before(name, |token| token.module().into(), body)
+}
+
+/// Runs the body where the spy stands before this module, and logs.
+fn spied_before(
+    name: &str,
+    module: impl FnOnce(&ThrowawayToken) -> OsString,
+    body: impl FnOnce(&ThrowawayToken, &Path),
+) -> Result<(), Error> {
     let Some(spy) = find_library("pkcs11-spy.so") else {
         return skipped("pkcs11-spy.so (package opensc-pkcs11)");
     };
     let environment = |token: &ThrowawayToken| -> Vec<(&'static str, OsString)> {
-        vec![("PKCS11SPY", token.module().into()), ("PKCS11SPY_OUTPUT", log_of(token).into())]
+        let spied = [("PKCS11SPY", module(token)), ("PKCS11SPY_OUTPUT", log_of(token).into())];
+        spied.into_iter().chain(fault_environment(token)).collect()
     };
     isolated_with(name, environment, |token| body(token, &spy))
 }
@@ -173,5 +187,50 @@ fn a_self_test_destroys_what_it_makes() -> Result<(), Error> {
         assert!(made > 20 && calls.len() < 140, "{made} of {}", calls.len());
         assert_eq!(count("DestroyObject"), made);
         assert_eq!(count("OpenSession"), count("CloseSession"));
+    })
+}
+
+/// A pool opens, logs in and finds its keys once an epoch. After that a request is its own operations and nothing else.
+#[test]
+fn a_request_opens_and_finds_nothing() -> Result<(), Error> {
+    const EPOCH: [&str; 8] = [
+        "Initialize",
+        "Finalize",
+        "OpenSession",
+        "CloseSession",
+        "Login",
+        "FindObjectsInit",
+        "GetAttributeValue",
+        "GetSlotList",
+    ];
+    let fault_module = |_: &ThrowawayToken| fault_module::path().unwrap().into();
+    spied_before("spy::a_request_opens_and_finds_nothing", fault_module, |throwaway, spy| {
+        drop(filled(&open(throwaway), Lifetime::Permanent));
+        plan(throwaway, "");
+        let mut settings = settings(throwaway);
+        settings.module = spy.to_path_buf();
+        let counts = |run: &dyn Fn()| {
+            let log = || fs::read_to_string(log_of(throwaway)).unwrap_or_default();
+            let before = log().len();
+            run();
+            let log = log().split_off(before);
+            let calls = calls(&log);
+            EPOCH.map(|name| calls.iter().filter(|call| call.0 == name).count())
+        };
+        let pool = OnceCell::new();
+        let settings = PoolSettings { workers: 1, ..PoolSettings::new(settings) };
+        let first = counts(&|| right(pool.get_or_init(|| Pool::open(settings.clone()).unwrap()), 0..12));
+        let pool = pool.into_inner().unwrap();
+        // The anchor, the self-test, and the worker.
+        assert_eq!(first[..5], [1, 0, 3, 1, 1], "{first:?}");
+        assert!(first[5..].iter().all(|count| *count > 0), "{first:?}");
+        assert_eq!(counts(&|| right(&pool, 12..112)), [0; 8]);
+
+        // The next epoch does the same once more.
+        plan(throwaway, "C_DeriveKey logout at=1");
+        let again = counts(&|| right(&pool, 0..12));
+        assert_eq!((again[0], again[1], again[4]), (1, 1, 1), "{again:?}");
+        assert!(again[5] >= first[5], "{again:?} {first:?}");
+        assert_eq!(counts(&|| right(&pool, 12..112)), [0; 8]);
     })
 }
