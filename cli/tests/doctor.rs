@@ -78,7 +78,7 @@ fn a_gateways_json() {
         KSN.to_lowercase()
     );
     let card = folder.run_with(&["--json", "decrypt"], json.as_bytes()).done().json();
-    assert_eq!(card["format"], "raw track ciphertext");
+    assert_eq!(card["format"], "raw track ciphertext, 1 run(s)");
     assert!(folder.run_with(&["doctor"], json.as_bytes()).done().out.contains("nothing is wrong"));
     let wrong = with_profile("track-tdes");
     wrong.run_with(&["decrypt"], json.as_bytes()).refused(6, "decrypt");
