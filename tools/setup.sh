@@ -12,7 +12,7 @@ find_module() { # prints the first of these PKCS#11 modules that is there
     return 1
 }
 
-# The Debian packages that are missing for: build, databases, fuzz, git, openssl, softhsm, pkcs11-tests, python, valgrind, venv.
+# The Debian packages that are missing for: build, databases, fuzz, git, openssl, postgresql, softhsm, pkcs11-tests, python, valgrind, venv.
 missing_packages() {
     local want
     for want in "$@"; do
@@ -23,6 +23,10 @@ missing_packages() {
         openssl)
             command -v pkg-config >/dev/null || echo pkg-config
             pkg-config --exists openssl 2>/dev/null || echo libssl-dev
+            ;;
+        postgresql)
+            [ -n "${P2PE_POSTGRESQL_BIN:-}" ] || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+                command -v initdb >/dev/null || echo postgresql
             ;;
         softhsm)
             [ -n "${P2PE_SOFTHSM_MODULE:-}" ] || find_module libsofthsm2.so >/dev/null || echo softhsm2

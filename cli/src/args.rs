@@ -279,9 +279,9 @@ pub(crate) struct Conformance {
 
 #[derive(clap::Args)]
 pub(crate) struct VaultArgs {
-    /// The vault's SQLite file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) database: PathBuf,
+    /// The vault's database: a file of SQLite, or postgres://USER@HOST/DATABASE?sslrootcert=FILE&passfile=FILE (P2PE_DATABASE)
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) database: Option<String>,
     #[command(subcommand)]
     pub(crate) command: VaultCommand,
 }

@@ -4,13 +4,13 @@ mod cards;
 mod health;
 mod rotate;
 
-use std::{sync::Arc, time::Duration};
+use std::{env, time::Duration};
 
 use p2pe_audit::{Audited, Event, Label, Record};
 use p2pe_config::{Access, Config, Store};
 use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Policy, Purpose, TokenForm};
 use serde_json::json;
-use vault::{Card, CardOnFile, KeyNames, Sqlite, StoreError, Vault, VaultError};
+use vault::{Card, CardOnFile, KeyNames, StoreError, Vault, VaultError, holds_password, open_store};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
     output::{Output, table},
 };
 
+/// Where the database is named if the command line does not.
+const VARIABLE: &str = "P2PE_DATABASE";
 /// So many card numbers go into one transaction.
 const GROUP: usize = 500;
 
@@ -49,16 +51,18 @@ fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, o
     let keys = || Ok::<_, Failure>(journal.over(open::store(global, config, Access::Use)?));
     // What is wrong in the command is told before anything is opened.
     let open = || -> Result<Vault<Audited<Store>>, Failure> {
-        let rows = Arc::new(Sqlite::open(&args.database).map_err(VaultError::from)?);
+        let rows = open_store(&database(args)?).map_err(VaultError::from)?;
         Ok(Vault::open(rows, keys()?)?)
     };
     match &args.command {
         VaultCommand::Init { fingerprint_key, wrapping_key } => {
             let names = KeyNames { fingerprint: key_id(fingerprint_key)?, wrapping: key_id(wrapping_key)? };
             let keys = keys()?;
-            Vault::init(Arc::new(Sqlite::open(&args.database).map_err(VaultError::from)?), keys, names)?;
-            let path = args.database.display().to_string();
-            output.result(&json!({ "vault": path }), || format!("a vault is in {path}\n"))
+            let database = database(args)?;
+            Vault::init(open_store(&database).map_err(VaultError::from)?, keys, names)?;
+            // From the environment it may have a password in it.
+            let shown = if holds_password(&database) { VARIABLE } else { &database };
+            output.result(&json!({ "vault": shown }), || format!("a vault is in {shown}\n"))
         }
         VaultCommand::Tokenize(command) => tokenize(command, open, output),
         VaultCommand::Detokenize(command) => detokenize(command, open, journal, output),
@@ -92,6 +96,21 @@ fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, o
         }
         VaultCommand::Stats => health::stats(&open()?.stats()?, output),
         VaultCommand::Verify => health::verify(open()?.verify()?, output),
+    }
+}
+
+/// A file or URL. One with a password is taken from the environment only.
+fn database(args: &VaultArgs) -> Result<String, Failure> {
+    match &args.database {
+        Some(address) if holds_password(address) => Err(Failure::usage(
+            "everyone on this machine can read a password on a command line",
+            "name its file with ?passfile=FILE or PGPASSFILE, or put the URL into P2PE_DATABASE",
+        )),
+        Some(address) => Ok(address.clone()),
+        None => env::var(VARIABLE)
+            .ok()
+            .filter(|address| !address.is_empty())
+            .ok_or_else(|| Failure::usage("no database is named", "use --database, or set P2PE_DATABASE")),
     }
 }
 
@@ -201,6 +220,13 @@ impl From<VaultError> for Failure {
             VaultError::Store(StoreError::Full) => {
                 (1, "make space; nothing of this call was stored, and nothing is lost")
             }
+            VaultError::Store(StoreError::Address(_)) => {
+                (3, "correct --database or P2PE_DATABASE; see vault/README.md")
+            }
+            VaultError::Store(StoreError::Unavailable(_)) => {
+                (1, "see that the server runs and can be reached, and ask again")
+            }
+            VaultError::Store(StoreError::NotDurable) => (3, "switch fsync and full_page_writes on in postgresql.conf"),
             VaultError::Store(_) => (1, "check the file, its folder and the space on the disk"),
             VaultError::Corrupted(_) => (10, "restore the row from a backup; the vault hands out no such row"),
             VaultError::KeySpent => (10, "p2pe vault rotate data-key"),

@@ -24,6 +24,7 @@ fn run(script: &str, folder: &Path) -> Output {
         .env("PATH", path.unwrap())
         .env_remove("P2PE_CONFIG")
         .env_remove("P2PE_SEALED")
+        .env_remove("P2PE_DATABASE")
         .output()
         .unwrap()
 }
@@ -73,6 +74,22 @@ fn old_card_files() {
         assert!(out.contains(part), "{part} is missing in:\n{out}");
     }
     assert!(out.contains("\"表, 済\"") && !out.contains("5413330089604111") && !out.contains("４７６１"));
+}
+
+/// On SQLite as it stands there, and on PostgreSQL by another first line.
+#[test]
+fn tokens_that_lead_back() {
+    let snippet = *snippets().last().unwrap();
+    let (first, rest) = snippet.split_once('\n').unwrap();
+    assert!(first.starts_with("export P2PE_DATABASE=vault.db "));
+    let url = throwaway_postgres::Server::shared().new_database().unwrap();
+    for script in [snippet.to_owned(), format!("export P2PE_DATABASE='{url}'\n{rest}")] {
+        let out = printed(&script);
+        for part in ["a vault is in", "vtok_", "476173******0010", "1 rows, 0 corrupted"] {
+            assert!(out.contains(part), "{part} is missing in:\n{out}");
+        }
+        assert!(!out.contains("4761739001010010"));
+    }
 }
 
 #[test]
@@ -136,7 +153,7 @@ fn the_rust_examples_after_the_shell_snippets() {
 
 #[test]
 fn the_third_set_of_snippets_is_how_tools_test_builds_the_python_package() {
-    assert_eq!(snippets().len(), 6);
+    assert_eq!(snippets().len(), 7);
     assert!(snippets()[2].contains("maturin develop"));
     let script = include_str!("../../tools/test");
     assert!(script.contains("blocks == 3' README.md") && script.contains("bash -euo pipefail -c \"$lines\""));

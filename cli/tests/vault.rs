@@ -3,6 +3,7 @@
 mod support;
 
 use support::{Folder, PAN};
+use throwaway_postgres::Server;
 
 const VAULT: [&str; 3] = ["vault", "--database", "vault.db"];
 
@@ -156,4 +157,35 @@ fn refusals() {
     vault(&folder, &tokenize, PAN).refused(7, "wrap");
     folder.write("text.db", &"no database ".repeat(50));
     folder.run(&["vault", "--database", "text.db", "stats"]).refused(1, "database");
+}
+
+/// The same on PostgreSQL, by another URL; its password never stands on a command line.
+#[test]
+fn on_postgres() {
+    let folder = memory();
+    let url = Server::shared().new_database().unwrap();
+    let run = |args: &[&str], input: &str| {
+        folder.run_with(&[&["vault", "--database", &url][..], args].concat(), input.as_bytes())
+    };
+    run(&["tokenize", "--merchant", "shop"], PAN).refused(3, "no vault");
+    run(&["init", "--fingerprint-key", "print", "--wrapping-key", "wrap"], "").done();
+    let ran = run(&["tokenize", "--merchant", "shop"], &format!("{PAN}\n{PAN}\n")).done();
+    let token = ran.out.split(' ').next().unwrap();
+    assert_eq!(ran.out.matches(token).count(), 2, "{}", ran.out);
+    let back = ["detokenize", "--merchant", "shop", "--caller", "me", "--purpose", "refund", "--reveal", token];
+    assert!(run(&back, "").done().out.contains(PAN));
+    run(&["rotate", "data-key", "--merchant", "shop"], "").done();
+    assert_eq!(run(&["--json", "verify"], "").done().json()["rows"], 1);
+    for (url, code, says) in [
+        ("postgres://me:pass-word@db.example/vault", 2, "passfile"),
+        ("postgres://me@db.example/vault?password=pass-word", 2, "passfile"),
+        ("postgres://me@db.example/vault", 3, "sslrootcert"),
+        ("postgres://me@127.0.0.1:1/vault?deadline=1", 1, "server"),
+        ("mysql://db.example/vault", 3, "sqlite"),
+    ] {
+        let ran = folder.run_with(&["vault", "--database", url, "stats"], b"");
+        assert!(!format!("{}{}", ran.out, ran.err).contains("pass-word"));
+        ran.refused(code, says);
+    }
+    folder.run(&["vault", "stats"]).refused(2, "P2PE_DATABASE");
 }

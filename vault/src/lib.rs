@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod address;
 mod card;
 mod data_keys;
 mod error;
@@ -8,6 +9,7 @@ mod fingerprint;
 mod issue;
 mod observe;
 mod open;
+mod postgres;
 mod records;
 mod rotation;
 mod seal;
@@ -17,8 +19,10 @@ mod store;
 mod upkeep;
 mod vault;
 
+pub use address::{holds_password, open_store};
 pub use card::{Card, CardOnFile};
 pub use error::VaultError;
+pub use postgres::Postgres;
 pub use records::{
     Asked, Changed, FingerprintKey, Header, KeyCount, Left, New, Orphan, Outcome, PolicyCount, Put, RateLimit,
     Released, Request, Row, RowId, Stats, StoreError, StoredKey, Succession,

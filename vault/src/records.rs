@@ -299,6 +299,15 @@ pub enum StoreError {
     /// A value that cannot be, in the named column.
     #[error("the database holds a value that cannot be, in {0}")]
     Malformed(&'static str),
+    /// Not a URL that can be opened; why.
+    #[error("the database's URL: {0}")]
+    Address(&'static str),
+    /// The server does not keep what it confirms: `fsync` or `full_page_writes` is off, or it has no serializable transactions.
+    #[error("the server does not keep what it confirms: fsync or full_page_writes is off")]
+    NotDurable,
+    /// No answer before the deadline. Whether it was done is unknown: ask again.
+    #[error("the database does not answer: {0}")]
+    Unavailable(Arc<dyn std::error::Error + Send + Sync>),
     /// No space is left for the database; nothing was stored.
     #[error("no space is left for the database")]
     Full,
@@ -314,6 +323,9 @@ impl StoreError {
         match self {
             Self::NewerSchema(_) => "database_newer",
             Self::Malformed(_) => "database_malformed",
+            Self::Address(_) => "database_address",
+            Self::NotDurable => "database_not_durable",
+            Self::Unavailable(_) => "database_unavailable",
             Self::Full => "database_full",
             Self::Database(_) => "database",
         }

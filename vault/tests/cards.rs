@@ -6,7 +6,9 @@ mod support;
 use std::{cell::Cell, collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use p2pe_crypto::{Bin, CardShaped, Expiry, Kept, Pan, Policy, Purpose, TokenForm};
-use support::{database, everything_in, keys, made, merchant, opened, pan, policy, stands_in};
+use support::{
+    behind_its_back, by_store, database, everything_in, keys, made, merchant, opened, pan, policy, stands_in,
+};
 use vault::{Card, Orphan, Vault, VaultError, VaultStore};
 
 thread_local!(static NOW: Cell<u64> = const { Cell::new(1_000_000) });
@@ -51,8 +53,9 @@ fn with_expiry_dates() {
     assert!(vault.tokens_of(&merchant("shop"), &pan(3)).unwrap().is_empty());
     assert!(vault.verify().unwrap().problems.is_empty());
     // The fingerprint of the number stands in its place, or `verify` says so.
-    let attacker = rusqlite::Connection::open(folder.path().join("vault.db")).unwrap();
-    attacker.execute("UPDATE tokens SET pan_fingerprint = zeroblob(32) WHERE token = ?", [&wanted[0]]).unwrap();
+    let change = format!("UPDATE tokens SET pan_fingerprint = sealed_of_32 WHERE token = '{}'", wanted[0]);
+    let zeros = by_store("zeroblob(32)", "decode(repeat('00', 32), 'hex')");
+    behind_its_back(folder.path(), &change.replace("sealed_of_32", zeros));
     assert_eq!(vault.verify().unwrap().problems.len(), 1);
 }
 
@@ -216,17 +219,18 @@ fn orphans() {
     assert!(vault.verify().unwrap().orphans.is_empty());
     let id = |token: &str| database(folder.path()).by_token("shop", token).unwrap().unwrap().id;
     let (row, ahead) = (id(&tokens[0]), id(&tokens[1]));
-    let attacker = rusqlite::Connection::open(folder.path().join("vault.db")).unwrap();
-    attacker.pragma_update(None, "foreign_keys", false).unwrap();
-    attacker.execute("UPDATE tokens SET key_version = 7 WHERE token = ?", [&tokens[0]]).unwrap();
-    attacker.execute("UPDATE tokens SET nonce = 5000 WHERE token = ?", [&tokens[1]]).unwrap();
-    attacker.execute("DELETE FROM tokens WHERE token = ?", [&tokens[2]]).unwrap();
+    for (change, token) in ["UPDATE tokens SET key_version = 7", "UPDATE tokens SET nonce = 5000", "DELETE FROM tokens"]
+        .iter()
+        .zip(&tokens)
+    {
+        behind_its_back(folder.path(), &format!("{change} WHERE token = '{token}'"));
+    }
     let found = vault.verify().unwrap();
     let request = Orphan::Request("shop".into(), "order 2".into());
     assert_eq!(found.orphans, [Orphan::NoKey(row), Orphan::Nonce(ahead), request]);
     assert_eq!(found.problems.len(), 2, "neither row decrypts");
     // A data key that is gone takes all of its rows along.
-    attacker.execute("DELETE FROM data_keys WHERE tenant = 'other'", []).unwrap();
+    behind_its_back(folder.path(), "DELETE FROM data_keys WHERE tenant = 'other'");
     assert_eq!(opened(folder.path()).verify().unwrap().problems.len(), 3);
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use dukpt::MemoryStore;
 use p2pe_crypto::{Expiry, Pan, Policy, Purpose, TokenForm};
-use support::{everything_in, id, made, merchant, opened, pan, policy};
+use support::{by_store, everything_in, id, made, merchant, opened, pan, policy};
 use vault::{Card, RateLimit, Vault, VaultError};
 
 const FOLDER: &str = "VAULT_KILL_FOLDER";
@@ -113,7 +113,7 @@ fn work(folder: &Path) -> ! {
 /// Kills it in this phase after so long, and returns what it said: kind, number, token.
 fn killed(folder: &Path, phase: &str, first: u64, after: Duration) -> Vec<(String, u64, String)> {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "killed_at_random_points", "--nocapture"])
+        .args(["--exact", by_store("killed_at_random_points", "kill::killed_at_random_points"), "--nocapture"])
         .env(FOLDER, folder)
         .env(PHASE, phase)
         .env(FIRST, first.to_string())
@@ -157,7 +157,7 @@ fn killed_at_random_points() {
     if let Some(folder) = env::var_os(FOLDER) {
         work(Path::new(&folder));
     }
-    let kills: u64 = env::var("VAULT_KILLS").map_or(30, |kills| kills.parse().unwrap());
+    let kills: u64 = env::var("VAULT_KILLS").map_or(by_store(30, 12), |kills| kills.parse().unwrap());
     let (mut random, mut kill, mut all, mut interrupted) = (kills, 0, 0, 0);
     while kill < kills {
         let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn killed_at_random_points() {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let phase = PHASES[usize::try_from(kill % 6).unwrap()];
             // From half a millisecond to a quarter of a second, short times as often as long ones.
-            let after = Duration::from_micros((500 << ((random >> 40) % 9)) + (random >> 50) % 500);
+            let after = Duration::from_micros((500 << ((random >> 40) % 9)) + (random >> 50) % 500) * by_store(1, 8);
             let now = killed(folder.path(), phase, first, after);
             let bytes = everything_in(folder.path());
             assert!(!clear_number(&bytes), "kill {kill}, {phase}: a clear number on disk");

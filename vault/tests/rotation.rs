@@ -13,9 +13,11 @@ use std::{
 };
 
 use p2pe_crypto::{Pan, Purpose};
-use rusqlite::Connection;
-use support::{database, everything_in, id, keys, made, merchant, opened, pan, policy, stands_in};
-use vault::{Vault, VaultError, VaultStore};
+use support::{
+    behind_its_back, by_store, database, everything_in, id, keys, made, merchant, on_postgres, opened, pan, policy,
+    stands_in,
+};
+use vault::{Vault, VaultError};
 
 #[test]
 fn of_data_keys() {
@@ -51,7 +53,9 @@ fn of_data_keys() {
     let stats = vault.stats().unwrap();
     let keys: Vec<_> = stats.keys.iter().map(|key| (key.tenant.as_str(), key.version, key.rows)).collect();
     assert_eq!(keys, [("other", 1, 1), ("shop", 2, 450)]);
-    assert!(!stands_in(&old, &everything_in(folder.path())), "the old key is gone from the files");
+    if !on_postgres() {
+        assert!(!stands_in(&old, &everything_in(folder.path())), "the old key is gone from the files");
+    }
     let found = vault.verify().unwrap();
     assert_eq!((found.rows, found.problems.len()), (451, 0));
     for (pan, token) in pans.iter().zip(&tokens) {
@@ -105,8 +109,7 @@ fn of_a_data_key_that_is_spent() {
     let folder = tempfile::tempdir().unwrap();
     let (vault, shop) = (made(folder.path()), policy("shop"));
     let token = vault.tokenize(&shop, &pan(0), None).unwrap();
-    let counter = Connection::open(folder.path().join("vault.db")).unwrap();
-    counter.execute("UPDATE data_keys SET nonces = 4294967296 - 256", []).unwrap();
+    behind_its_back(folder.path(), "UPDATE data_keys SET nonces = 4294967296 - 256");
     let (one, two) = (opened(folder.path()), opened(folder.path()));
     one.tokenize(&shop, &pan(1), None).unwrap();
     assert!(matches!(two.tokenize(&shop, &pan(2), None), Err(VaultError::KeySpent)));
@@ -126,32 +129,14 @@ fn of_data_keys_with_a_corrupted_row() {
     let folder = tempfile::tempdir().unwrap();
     let vault = made(folder.path());
     let tokens: Vec<String> = (0..3).map(|i| vault.tokenize(&policy("shop"), &pan(i), None).unwrap()).collect();
-    let attacker = Connection::open(folder.path().join("vault.db")).unwrap();
-    attacker.execute("UPDATE tokens SET sealed = zeroblob(36) WHERE token = ?", [&tokens[1]]).unwrap();
+    let zeros = by_store("zeroblob(36)", "decode(repeat('00', 36), 'hex')");
+    behind_its_back(folder.path(), &format!("UPDATE tokens SET sealed = {zeros} WHERE token = '{}'", tokens[1]));
     let row = database(folder.path()).by_token("shop", &tokens[1]).unwrap().unwrap().id;
     let stopped = vault.rotate_data_key(&merchant("shop"), |_, _| ());
     assert!(matches!(stopped, Err(VaultError::Corrupted(id)) if id == row));
     assert!(database(folder.path()).key("shop", Some(1)).unwrap().is_some());
     vault.delete(&merchant("shop"), &tokens[1]).unwrap();
     assert_eq!(vault.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap().key, "shop 2");
-}
-
-/// A copy made while the vault serves; restored, it gets new data keys before it takes a token.
-#[test]
-fn backup_and_restore() {
-    let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (vault, shop) = (made(folder.path()), policy("shop"));
-    let token = vault.tokenize(&shop, &pan(1), None).unwrap();
-    let copy = restored.path().join("vault.db");
-    let other = Connection::open(folder.path().join("vault.db")).unwrap();
-    other.execute("VACUUM INTO ?", [copy.to_str().unwrap()]).unwrap();
-    vault.tokenize(&shop, &pan(2), None).unwrap();
-    let vault = opened(restored.path());
-    vault.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap();
-    assert_eq!(vault.tokenize(&shop, &pan(1), None).unwrap(), token);
-    vault.tokenize(&shop, &pan(3), None).unwrap();
-    let found = vault.verify().unwrap();
-    assert_eq!((found.rows, found.problems.len()), (2, 0));
 }
 
 #[test]

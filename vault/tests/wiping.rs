@@ -10,7 +10,7 @@ use canary::{Seen, watch};
 use dukpt::{Key, KeyStore};
 use p2pe_crypto::{Expiry, Policy, Purpose, TokenForm};
 use support::{database, id, keys, made, merchant, opened, pan, policy};
-use vault::{Card, VaultStore};
+use vault::Card;
 
 #[test]
 fn card_numbers() {

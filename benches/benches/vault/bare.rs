@@ -55,7 +55,7 @@ impl Bare {
 }
 
 /// As many as random ones, at next to no cost.
-fn bytes<const N: usize>(state: &mut u64) -> [u8; N] {
+pub(crate) fn bytes<const N: usize>(state: &mut u64) -> [u8; N] {
     let mut bytes = [0; N];
     for eight in bytes.chunks_exact_mut(8) {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -64,6 +64,6 @@ fn bytes<const N: usize>(state: &mut u64) -> [u8; N] {
     bytes
 }
 
-fn hex(bytes: &[u8; 16]) -> String {
+pub(crate) fn hex(bytes: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*bytes))
 }

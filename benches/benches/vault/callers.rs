@@ -1,7 +1,6 @@
 //! Many threads with a vault each, over one database.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -9,9 +8,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use vault::{Sqlite, Vault, VaultStore};
+use vault::{Vault, VaultStore};
 
-use crate::{CALLERS, Cards, TURNS, memory, names, policy};
+use crate::{Cards, memory, policy};
 
 /// Threads that wait for a word to go on.
 pub(crate) struct Callers {
@@ -21,20 +20,19 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    pub(crate) fn new(path: &Path) -> Self {
-        let database: Arc<dyn VaultStore> = Arc::new(Sqlite::open(path).expect("a database"));
-        drop(Vault::init(Arc::clone(&database), memory(), names()).expect("a vault"));
+    /// So many, who make so many tokens each.
+    pub(crate) fn new(database: &Arc<dyn VaultStore>, callers: usize, turns: usize) -> Self {
         let (said, done) = channel();
         let (mut go, mut threads) = (Vec::new(), Vec::new());
-        for caller in 0..CALLERS {
+        for caller in 0..callers {
             let (word, wait) = channel();
-            let (said, database) = (said.clone(), Arc::clone(&database));
+            let (said, database) = (said.clone(), Arc::clone(database));
             go.push(word);
             threads.push(thread::spawn(move || {
                 let vault = Vault::open(database, memory()).expect("the vault opens");
                 let (policy, mut cards) = (policy(), Cards(caller as u64 * 100_000_000));
                 while wait.recv().is_ok() {
-                    for _ in 0..TURNS {
+                    for _ in 0..turns {
                         vault.tokenize(&policy, &cards.next(), None).expect("a token");
                     }
                     said.send(()).expect("somebody waits");
@@ -47,7 +45,7 @@ impl Callers {
     /// Each makes its tokens, one after the other.
     pub(crate) fn run(&self) {
         self.go.iter().for_each(|go| go.send(()).expect("a caller"));
-        (0..CALLERS).for_each(|_| self.done.recv().expect("a caller is done"));
+        self.go.iter().for_each(|_| self.done.recv().expect("a caller is done"));
     }
 }
 

@@ -1,8 +1,9 @@
-//! The vault on SQLite beside the same rows inserted with `rusqlite` alone: same schema, indices and pragmas.
+//! The vault beside the same rows inserted through the database's crate alone: same schema, indices and settings.
 #![expect(clippy::expect_used, reason = "a bench may stop")]
 
 mod bare;
 mod callers;
+mod postgres;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
@@ -13,7 +14,7 @@ use p2pe_benches::{Row, Rows, merchant};
 use p2pe_crypto::{Pan, Policy, TokenForm};
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Process, reexec_with_token};
-use vault::{KeyNames, Sqlite, Vault};
+use vault::{KeyNames, Sqlite, Vault, VaultStore};
 
 const CALLERS: usize = 64;
 /// Cards of each caller in one call of a row.
@@ -71,12 +72,17 @@ fn main() -> Result<ExitCode, throwaway_token::Error> {
 
     let row = target("64 callers", Some(0.8), "the sync of each commit");
     if rows.wants(&row.name) {
-        let callers = Callers::new(&folder.path().join("callers.db"));
+        let database: Arc<dyn VaultStore> =
+            Arc::new(Sqlite::open(&folder.path().join("callers.db")).expect("a database"));
+        drop(Vault::init(Arc::clone(&database), memory(), names()).expect("a vault"));
+        let callers = Callers::new(&database, CALLERS, TURNS);
         let mut bare = Bare::new(&folder.path().join("callers-bare.db"));
         let items = CALLERS * TURNS;
         rows.measure(&row, (items, || callers.run()), (items, || (0..TURNS).for_each(|_| bare.insert(CALLERS))));
     }
     batch(&mut rows, &target("batch", Some(0.8), "insertion into six indices"), folder.path(), memory());
+
+    postgres::rows(&mut rows);
 
     let pin = PinSource::File(throwaway.pin_file());
     let settings = Settings::new(throwaway.module(), TokenSelector::label(throwaway.label()), pin);

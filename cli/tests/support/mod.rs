@@ -159,7 +159,11 @@ impl Folder {
     }
 
     fn finish(&self, mut command: Command, input: &[u8]) -> Ran {
-        command.current_dir(self.dir.path()).env_remove("P2PE_CONFIG").env_remove("P2PE_SEALED");
+        command
+            .current_dir(self.dir.path())
+            .env_remove("P2PE_CONFIG")
+            .env_remove("P2PE_SEALED")
+            .env_remove("P2PE_DATABASE");
         if let Some(token) = &self.token {
             command.envs(token.command_env());
         }

@@ -1,0 +1,47 @@
+//! One address for any database.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{Postgres, Sqlite, StoreError, VaultStore};
+
+/// Opens the database at `postgres://…` ([`Postgres::open`]), `sqlite:///PATH` or a path, and brings its schema up to date.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn open_store(address: &str) -> Result<Arc<dyn VaultStore>, StoreError> {
+    match address.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Ok(Arc::new(Postgres::open(address)?)),
+        Some(("sqlite", path)) => Ok(Arc::new(Sqlite::open(Path::new(path))?)),
+        Some(_) => Err(StoreError::Address("it begins with postgres:// or sqlite://, or is a path")),
+        None => Ok(Arc::new(Sqlite::open(Path::new(address))?)),
+    }
+}
+
+/// Whether an address has a password in it: such a one must not stand on a command line, where every user of the machine reads it.
+#[must_use]
+pub fn holds_password(address: &str) -> bool {
+    let Some((_, rest)) = address.split_once("://") else { return false };
+    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || query.split('&').any(|pair| pair.starts_with("password="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_password;
+
+    #[test]
+    fn passwords() {
+        for (address, holds) in [
+            ("postgres://me:secret@db.example/vault", true),
+            ("postgres://me:a@b@db.example/vault", true),
+            ("postgresql:///vault?user=me&password=secret", true),
+            ("postgres://me@db.example:5432/vault?passfile=f", false),
+            ("postgres://db.example:5432/vault", false),
+            ("sqlite:///var/vault.db", false),
+            ("vault.db", false),
+        ] {
+            assert_eq!(holds_password(address), holds, "{address}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! PostgreSQL as the vault's database, or an engine that speaks its language: pooled, over TLS, each call one serializable
+//! transaction that is tried again until it is done or the deadline is over.
+
+mod address;
+mod fault;
+mod keys;
+mod passfile;
+mod policies;
+mod pool;
+mod put;
+mod rows;
+mod schema;
+mod session;
+mod store;
+mod values;
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use fault::Fault;
+use pool::Pool;
+use session::Session;
+
+use crate::StoreError;
+
+#[doc = include_str!("../../POSTGRES.md")]
+pub struct Postgres {
+    pool: Pool,
+    deadline: Duration,
+}
+
+impl Postgres {
+    /// Opens the database at this URL and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`], [`StoreError::NotDurable`], [`StoreError::NewerSchema`], [`StoreError::Unavailable`],
+    /// [`StoreError::Database`].
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let address = address::parse(url)?;
+        let store = Self { pool: Pool::new(address.server, address.connections), deadline: address.deadline };
+        store.call(schema::migrate)?;
+        Ok(store)
+    }
+
+    /// Does a piece of work until it is done. It may be done more than once: whether a transaction was committed is unknown if
+    /// the connection broke, so the work itself has to find out.
+    fn call<T>(&self, mut work: impl AsyncFnMut(&mut Session) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.deadline;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let fault = match self.pool.attempt(deadline, &mut work) {
+                Ok(done) => return Ok(done),
+                Err(fault) => fault,
+            };
+            pause = (pause * 2).min(Duration::from_millis(500));
+            // Callers that met once should not meet again.
+            let wait = pause.mul_f64(jitter());
+            if !fault.is_passing() || Instant::now() + wait >= deadline {
+                return Err(fault.into());
+            }
+            std::thread::sleep(wait);
+        }
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").finish_non_exhaustive()
+    }
+}
+
+/// Between 0.5 and 1.
+fn jitter() -> f64 {
+    0.5 + f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX) / 2.0
+}
