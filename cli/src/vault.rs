@@ -99,14 +99,21 @@ fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, o
     }
 }
 
-/// A file or URL. One with a password is taken from the environment only.
-fn database(args: &VaultArgs) -> Result<String, Failure> {
-    match &args.database {
-        Some(address) if holds_password(address) => Err(Failure::usage(
+/// A file or URL of the command line.
+pub(crate) fn address(given: &str) -> Result<&str, Failure> {
+    if holds_password(given) {
+        return Err(Failure::usage(
             "everyone on this machine can read a password on a command line",
             "name its file with ?passfile=FILE or PGPASSFILE, or put the URL into P2PE_DATABASE",
-        )),
-        Some(address) => Ok(address.clone()),
+        ));
+    }
+    Ok(given)
+}
+
+/// A URL with a password is taken from the environment only.
+fn database(args: &VaultArgs) -> Result<String, Failure> {
+    match &args.database {
+        Some(given) => address(given).map(Into::into),
         None => env::var(VARIABLE)
             .ok()
             .filter(|address| !address.is_empty())

@@ -6,7 +6,6 @@ mod column;
 use std::{
     io::{IsTerminal, stderr},
     path::Path,
-    sync::Arc,
 };
 
 use dukpt::KeyStore;
@@ -20,7 +19,7 @@ use p2pe_migrate::{
     Choice, Encoding, Error, Format, KeyedTokens, Options, Phase, PreservingTokens, Progress, Tokens, VaultTokens,
 };
 use serde_json::json;
-use vault::{Sqlite, Vault, VaultError};
+use vault::{Vault, VaultError, open_store};
 
 use crate::{
     args::Global,
@@ -29,7 +28,7 @@ use crate::{
     keys::key_id,
     open,
     output::Output,
-    vault::{kept, merchant},
+    vault::{address, kept, merchant},
 };
 use args::{Form, Migrate, Reading, Rejects, Run, Scan};
 
@@ -97,7 +96,7 @@ fn opened<T>(
     let keys = || -> Result<_, Failure> { Ok(journal.over(open::store(global, config, Access::Use)?)) };
     match (&form.database, &form.ff1) {
         (Some(database), _) => {
-            let rows = Arc::new(Sqlite::open(database).map_err(VaultError::from)?);
+            let rows = open_store(address(database)?).map_err(VaultError::from)?;
             let vault = Vault::open(rows, keys()?)?;
             let form = if form.card_shaped { TokenForm::CardShaped(CardShaped::new(kept)) } else { TokenForm::Vault };
             work(&VaultTokens::new(&vault, policy(form))?)
