@@ -12,7 +12,7 @@ find_module() { # prints the first of these PKCS#11 modules that is there
     return 1
 }
 
-# The Debian packages that are missing for: build, databases, fuzz, git, openssl, postgresql, softhsm, pkcs11-tests, python, valgrind, venv.
+# The Debian packages that are missing for: build, fuzz, git, mariadb, openssl, postgresql, softhsm, pkcs11-tests, python, valgrind, venv.
 missing_packages() {
     local want
     for want in "$@"; do
@@ -39,8 +39,7 @@ missing_packages() {
             find_module libsoftokn3.so >/dev/null || echo libnss3
             command -v certutil >/dev/null || echo libnss3-tools
             ;;
-        databases)
-            ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql
+        mariadb)
             command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || echo mariadb-server-core
             command -v my_print_defaults >/dev/null || echo mariadb-client-core
             ;;

@@ -91,7 +91,8 @@ fn sqlite() -> Place {
 }
 
 fn postgres() -> Place {
-    let (server, address) = server::postgres();
+    let server = throwaway_postgres::Server::start(&throwaway_postgres::Settings::default()).unwrap();
+    let address = server.new_database().unwrap();
     let name = format!("\"{}\"", TABLE.replace('"', "\"\""));
     let client = || ::postgres::Client::connect(&address, ::postgres::NoTls).unwrap();
     let mut open = client();

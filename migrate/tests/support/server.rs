@@ -1,4 +1,4 @@
-//! Database servers of a test's own: in a temporary folder, on a socket, gone when the test ends.
+//! A MariaDB server of a test's own: in a temporary folder, on a socket, gone when the test ends.
 
 use std::{
     fs,
@@ -19,21 +19,13 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both servers stop at once and in order, as far as a test needs it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 fn command(program: &str, folder: &Path) -> Command {
-    let places = [
-        "/usr/sbin",
-        "/usr/bin",
-        "/usr/lib/postgresql/15/bin",
-        "/usr/lib/postgresql/16/bin",
-        "/usr/lib/postgresql/17/bin",
-    ];
-    let path = places.iter().map(|place| Path::new(place).join(program)).find(|path| path.exists());
+    let path = ["/usr/sbin", "/usr/bin"].iter().map(|place| Path::new(place).join(program)).find(|path| path.exists());
     let mut command = Command::new(path.unwrap_or_else(|| program.into()));
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0) {
@@ -48,22 +40,6 @@ fn folder() -> tempfile::TempDir {
     // No harm where this is not root, who alone may give a folder away.
     let _ = chown(folder.path(), Some(NOBODY), Some(NOBODY));
     folder
-}
-
-/// A PostgreSQL server, and the address of its database.
-pub(crate) fn postgres() -> (Server, String) {
-    let folder = folder();
-    let data = folder.path().join("data");
-    let mut make = command("initdb", folder.path());
-    make.args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale", "--pgdata"])
-        .arg(&data);
-    assert!(make.status().unwrap().success(), "initdb: is PostgreSQL installed?");
-    let mut serve = command("postgres", folder.path());
-    serve.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
-    let server = Server { child: serve.spawn().unwrap(), folder };
-    let address = format!("postgresql://postgres@/postgres?host={}", server.folder.path().display());
-    wait(|| postgres::Client::connect(&address, postgres::NoTls).is_ok());
-    (server, address)
 }
 
 /// A MariaDB server, and the address of its database.
