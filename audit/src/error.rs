@@ -18,6 +18,9 @@ pub enum AuditError {
     /// An earlier record could not be written or taken back: open the log again.
     #[error("the audit log stopped after a failed write")]
     Stopped,
+    /// This process came of a fork, and its parent writes the log.
+    #[error("the audit log belongs to the process that opened it, not to a fork")]
+    Forked,
     /// The log is not what was written.
     #[error("{file}, line {line}: {fault}")]
     Broken {
@@ -41,6 +44,7 @@ impl AuditError {
             Self::File(..) => "audit_file",
             Self::Busy(_) => "audit_busy",
             Self::Stopped => "audit_stopped",
+            Self::Forked => "audit_forked",
             Self::Broken { fault, .. } => fault.code(),
             Self::Key(error) => error.code(),
         }

@@ -1,8 +1,9 @@
 //! Writes a log: one record after the other, each chained to the one before.
 
 use std::{
-    fmt,
+    fmt, mem,
     path::Path,
+    process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -73,6 +74,8 @@ struct Shared {
     head: Mutex<Head>,
     /// The last record that is on disk as the options say.
     safe: AtomicU64,
+    /// Which process opened it. In a fork of it the locks may be those of threads that are not there.
+    process: u32,
 }
 
 impl Log {
@@ -84,7 +87,7 @@ impl Log {
         let (writer, cut) = Writer::open(folder)?;
         let safe = AtomicU64::new(writer.chain.seq);
         let (writer, head) = (Mutex::new(writer), Mutex::new(Head::open(folder)?));
-        let shared = Arc::new(Shared { actor, options, writer, head, safe });
+        let shared = Arc::new(Shared { actor, options, writer, head, safe, process: process::id() });
         shared.publish(0, options.sync != Sync::Never)?;
         let mut log = Self { shared, flusher: None };
         if let Sync::Every { time, .. } = options.sync {
@@ -110,7 +113,7 @@ impl Log {
     ///
     /// # Errors
     /// [`AuditError::File`] if it is not written: then do not do what it is about, or do not give out what came of it.
-    /// [`AuditError::Stopped`].
+    /// [`AuditError::Stopped`], [`AuditError::Forked`].
     pub fn append(&self, record: &Record<'_>) -> Result<(), AuditError> {
         self.append_all([record])
     }
@@ -172,6 +175,9 @@ impl Log {
 impl Shared {
     /// Writes a line to the file; its number.
     fn line(&self, fill: impl FnOnce(&mut Body) -> Result<(), AuditError>) -> Result<u64, AuditError> {
+        if self.forked() {
+            return Err(AuditError::Forked);
+        }
         let mut writer = unpoisoned(&self.writer);
         let mut body = Body {
             seq: writer.chain.seq + 1,
@@ -192,6 +198,10 @@ impl Shared {
         fill(&mut body)?;
         writer.append(&body, self.options)?;
         Ok(body.seq)
+    }
+
+    fn forked(&self) -> bool {
+        process::id() != self.process
     }
 
     /// Waits until record `seq` is as safe as the options say.
@@ -250,7 +260,12 @@ fn flusher(shared: &Arc<Shared>, time: Duration) -> std::io::Result<(Sender<()>,
 
 impl Drop for Log {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.flusher.take() {
+        let flusher = self.flusher.take();
+        if self.shared.forked() {
+            // There is no thread to wait for, and the parent brings its records to disk.
+            return mem::forget(flusher);
+        }
+        if let Some((end, thread)) = flusher {
             drop(end);
             let _ = thread.join();
         }

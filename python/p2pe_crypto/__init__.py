@@ -6,6 +6,7 @@ masked; ``reveal()`` gives them in clear, as a ``str`` that Python cannot wipe.
 
 from p2pe_crypto._errors import (
     ArgumentError,
+    AuditError,
     ClearAccountDataError,
     ConfigError,
     DecryptError,
@@ -21,6 +22,7 @@ from p2pe_crypto._errors import (
     WrongPinError,
 )
 from p2pe_crypto._native import (
+    AuditLog,
     CardData,
     Case,
     Device,
@@ -32,6 +34,7 @@ from p2pe_crypto._native import (
     Secret,
     SensitiveData,
     Store,
+    Verified,
     __version__,
     open,
     profiles,
@@ -41,6 +44,8 @@ from p2pe_crypto._native import (
 
 __all__ = [
     "ArgumentError",
+    "AuditError",
+    "AuditLog",
     "CardData",
     "Case",
     "ClearAccountDataError",
@@ -64,6 +69,7 @@ __all__ = [
     "Store",
     "StoreError",
     "TokenOpenError",
+    "Verified",
     "WrongPinError",
     "__version__",
     "open",

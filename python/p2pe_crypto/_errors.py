@@ -18,7 +18,10 @@ class Error(Exception):
 
 
 class ArgumentError(Error, ValueError):
-    """An argument that cannot be. Code ``merchant_format``, ``track_number`` or ``payload_format``."""
+    """An argument that cannot be.
+
+    Code ``merchant_format``, ``track_number``, ``payload_format``, ``audit_actor`` or ``audit_sync``.
+    """
 
 
 class ConfigError(Error):
@@ -30,6 +33,14 @@ class ConfigError(Error):
 
 class MemoryProtectionError(Error):
     """The system does not keep this process's memory to itself. Code ``memory_not_locked``."""
+
+
+class AuditError(Error):
+    """The audit log cannot be written, or is not what was written.
+
+    Codes as ``audit_busy``, ``audit_file``, ``audit_forked``; ``audit_changed``, ``audit_order``,
+    ``audit_missing_file``, ``audit_end_removed``.
+    """
 
 
 class PayloadError(Error):
@@ -126,6 +137,7 @@ class SelfTestError(StoreError):
 for _exception in (
     Error,
     ArgumentError,
+    AuditError,
     ConfigError,
     MemoryProtectionError,
     PayloadError,

@@ -9,6 +9,7 @@ from ._errors import Error
 
 __all__ = [
     "__version__",
+    "AuditLog",
     "CardData",
     "Case",
     "Device",
@@ -20,6 +21,7 @@ __all__ = [
     "Secret",
     "SensitiveData",
     "Store",
+    "Verified",
     "open",
     "profiles",
     "protect_memory",
@@ -53,9 +55,38 @@ class _Health(TypedDict):
 __version__: Final[str]
 
 @final
+class AuditLog:
+    def __new__(
+        cls,
+        folder: _Path,
+        /,
+        *,
+        actor: str,
+        sync: Literal["each", "none"] | tuple[int, int] | None = None,
+        file_size: int = 67108864,
+        required: bool = True,
+    ) -> Self: ...
+    @staticmethod
+    def verify(folder: _Path, /) -> Verified: ...
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn: ...
+
+@final
+class Verified:
+    @property
+    def records(self) -> int: ...
+    @property
+    def files(self) -> int: ...
+    @property
+    def last(self) -> str: ...
+
+@final
 class Store:
     @staticmethod
-    def memory(key_files: Mapping[str, tuple[_Kind, _Path]] | None = None) -> Store: ...
+    def memory(
+        key_files: Mapping[str, tuple[_Kind, _Path]] | None = None,
+        *,
+        audit: AuditLog | None = None,
+    ) -> Store: ...
     @staticmethod
     def pkcs11(
         *,
@@ -66,9 +97,11 @@ class Store:
         pin_env: str | None = None,
         init: str | None = None,
         allow_unsafe_keys: bool = False,
+        still_decrypt: Sequence[str] | None = None,
         workers: int | None = None,
         shards: int | None = None,
         deadline: float | None = None,
+        audit: AuditLog | None = None,
     ) -> Store: ...
     def self_test(self) -> None: ...
     @property

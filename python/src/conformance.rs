@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use chrono::{SecondsFormat, Utc};
 use dukpt::Lifetime;
+use p2pe_audit::Event;
 use p2pe_vectors::{ReportedCase, VectorFile};
 use pyo3::prelude::*;
 
@@ -23,7 +24,7 @@ pub(crate) fn run_conformance(
     store: &Bound<'_, Store>,
     vectors: Option<PathBuf>,
 ) -> Result<Report, Failure> {
-    store.get().0.with_mut(py, move |store| {
+    let report = store.get().0.with_mut(py, move |store| {
         let files = match vectors {
             Some(path) => VectorFile::load(&path)?,
             None => VectorFile::builtin()?,
@@ -32,7 +33,15 @@ pub(crate) fn run_conformance(
         let tool = concat!("p2pe-crypto for Python ", env!("CARGO_PKG_VERSION")).to_string();
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         Ok(Report(Arc::new(p2pe_vectors::Report::new(tool, time, store.describe(), &files, results))))
-    })
+    })?;
+    let summary = report.0.summary;
+    let result = match summary.failed {
+        0 if summary.succeeded() => "ok",
+        0 => "conformance_empty",
+        _ => "conformance_failed",
+    };
+    store.get().0.record(py, Event::Conformance, result)?;
+    Ok(report)
 }
 
 /// A conformance run. It succeeded if `failed` is 0 and `passed` is not: a skipped test proves nothing.

@@ -3,6 +3,7 @@
 
 use dukpt::KeyError;
 use host_memory::LockError;
+use p2pe_audit::{AuditError, LabelError};
 use p2pe_config::{ConfigError, SealError};
 use p2pe_crypto::{Error, MerchantIdError, PayloadError, Refusal};
 use p2pe_vectors::LoadError;
@@ -15,6 +16,7 @@ mod class {
 
     import_exception!(p2pe_crypto._errors, Error);
     import_exception!(p2pe_crypto._errors, ArgumentError);
+    import_exception!(p2pe_crypto._errors, AuditError);
     import_exception!(p2pe_crypto._errors, ConfigError);
     import_exception!(p2pe_crypto._errors, PayloadError);
     import_exception!(p2pe_crypto._errors, ClearAccountDataError);
@@ -29,6 +31,10 @@ mod class {
     import_exception!(p2pe_crypto._errors, PoolError);
 }
 
+/// The code of [`class::SelfTestError`].
+pub(crate) const SELF_TEST: &str = "self_test";
+const TOKEN_OPEN: &str = "token_open";
+
 /// Why a call from Python did not succeed.
 pub(crate) enum Failure {
     /// An error of the core.
@@ -41,6 +47,12 @@ pub(crate) enum Failure {
     Vectors(LoadError),
     /// A merchant id that cannot be.
     Merchant(MerchantIdError),
+    /// The audit log.
+    Audit(AuditError),
+    /// The actor of an audit log.
+    Actor(LabelError),
+    /// Not a way to bring records to disk.
+    Sync,
     /// Not 1, 2 or 3.
     TrackNumber,
     /// Not the name of a payload format.
@@ -76,10 +88,26 @@ from! {
     KeyError => |error| Self::Core(error.into()),
     ConfigError => |error| Self::Config(error),
     LoadError => |error| Self::Vectors(error),
+    AuditError => |error| Self::Audit(error),
+    LabelError => |error| Self::Actor(error),
     MerchantIdError => |error| Self::Merchant(error),
     OpenError => |error| Self::Config(error.into()),
     PoolError => |error| Self::Pool(error),
     serde_json::Error => |error| Self::Report(error),
+}
+
+impl Failure {
+    /// The stable name of what went wrong with a payload, a key or a token; nothing of other failures.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Core(error) => Some(error.code()),
+            Self::Config(ConfigError::Open(OpenError::SelfTest(_))) | Self::Pool(PoolError::SelfTest) => {
+                Some(SELF_TEST)
+            }
+            Self::Config(ConfigError::Open(_)) => Some(TOKEN_OPEN),
+            _ => None,
+        }
+    }
 }
 
 impl From<Failure> for PyErr {
@@ -95,6 +123,12 @@ impl From<Failure> for PyErr {
             Failure::Settings(message) => class::ConfigError::new_err((message, "config")),
             Failure::Vectors(error) => class::ConfigError::new_err((error.to_string(), "config")),
             Failure::Merchant(error) => class::ArgumentError::new_err((error.to_string(), error.code())),
+            Failure::Audit(error) => class::AuditError::new_err((error.to_string(), error.code())),
+            Failure::Actor(error) => class::ArgumentError::new_err((error.to_string(), "audit_actor")),
+            Failure::Sync => class::ArgumentError::new_err((
+                "sync is 'each', 'none' or a pair of milliseconds and records",
+                "audit_sync",
+            )),
             Failure::TrackNumber => class::ArgumentError::new_err(("a track is 1, 2 or 3", "track_number")),
             Failure::Format => class::ArgumentError::new_err((
                 "no payload format has this name; profiles begin with the names",
@@ -102,6 +136,7 @@ impl From<Failure> for PyErr {
             )),
             Failure::Closed => class::StoreError::new_err(("the store is closed", "store_closed")),
             Failure::Memory(error) => class::MemoryProtectionError::new_err((error.to_string(), "memory_not_locked")),
+            Failure::Pool(error @ PoolError::SelfTest) => class::SelfTestError::new_err((error.to_string(), SELF_TEST)),
             Failure::Pool(error) => class::PoolError::new_err((error.to_string(), error.code())),
             Failure::Report(error) => class::Error::new_err((error.to_string(), "output")),
             Failure::Type(message) => PyTypeError::new_err(message),
@@ -129,9 +164,9 @@ fn core(error: &Error) -> PyErr {
 }
 
 fn token(error: &OpenError) -> PyErr {
-    let (message, code) = (error.to_string(), "token_open");
+    let (message, code) = (error.to_string(), TOKEN_OPEN);
     match error {
-        OpenError::SelfTest(_) => class::SelfTestError::new_err((message, "self_test")),
+        OpenError::SelfTest(_) => class::SelfTestError::new_err((message, SELF_TEST)),
         OpenError::WrongPin => class::WrongPinError::new_err((message, code)),
         OpenError::Device { function, code: returned } => {
             class::TokenOpenError::new_err((message, code, *function, *returned))

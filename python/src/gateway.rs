@@ -3,8 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use dukpt::{Custody, KeyId, KeyStore, KsnPrefix};
+use p2pe_audit::Event;
 use p2pe_config::{Config, ConfigError, SealKey, key_id};
-use p2pe_crypto::{Decryptor, Devices, MerchantId, Tokenizer};
+use p2pe_crypto::{Decryptor, Devices, MerchantId, PayloadError, Tokenizer};
 use pyo3::{
     prelude::*,
     types::{PyAny, PyDict},
@@ -118,11 +119,12 @@ impl Gateway {
     #[pyo3(signature = (payload, /))]
     fn decrypt(&self, py: Python<'_>, payload: &Bound<'_, PyAny>) -> PyResult<CardData> {
         let payload = match payload.cast::<Payload>() {
-            Ok(payload) => payload.get().0.clone(),
-            Err(_) => Payload::parse(payload)?.0,
+            Ok(payload) => Ok(payload.get().0.clone()),
+            Err(_) => Payload::parse(payload).map(|payload| payload.0),
         };
         let devices = Arc::clone(&self.devices);
-        let (card, keys_in) = self.store.with(py, Decrypt { devices, payload })?;
+        let card = payload.and_then(|payload| self.store.with(py, Decrypt { devices, payload }));
+        let (card, keys_in) = card.map_err(|failure| self.refused(py, failure))?;
         CardData::new(py, card, keys_in)
     }
 
@@ -139,7 +141,7 @@ impl Gateway {
                 Ok(payload) => parsed.push(payload.get().0.clone()),
                 Err(_) => match Payload::parse(payload) {
                     Ok(payload) => parsed.push(payload.0),
-                    Err(failure) => refused.push((index, PyErr::from(failure))),
+                    Err(failure) => refused.push((index, self.refused(py, failure))),
                 },
             }
         }
@@ -154,7 +156,7 @@ impl Gateway {
                     Some((Ok(card), custody)) => {
                         Ok(CardData::new(py, card, custody)?.into_pyobject(py)?.into_any().unbind())
                     }
-                    Some((Err(error), _)) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
+                    Some((Err(error), _)) => Ok(self.refused(py, error.into()).into_value(py).into_any()),
                     None => Err(Failure::Closed.into()),
                 },
             })
@@ -256,13 +258,24 @@ impl Work for MakeToken {
     }
 }
 
-/// Opens the store, devices and token key of a settings file (TOML). Relative paths in it start at its folder.
+impl Gateway {
+    /// The exception for a payload. An alarm is recorded, and raised even if it cannot be.
+    fn refused(&self, py: Python<'_>, failure: Failure) -> PyErr {
+        let code = PayloadError::ClearAccountData.code();
+        if failure.code() == Some(code) {
+            drop(self.store.record(py, Event::Alarm, code));
+        }
+        failure.into()
+    }
+}
+
+/// Opens the store, devices, token key and audit log of a settings file (TOML). Relative paths in it start at its folder.
 ///
 /// `sealed` is what `p2pe config seal` printed: then the file must have the seal of that very key, or it is not used. It must
 /// come from where the file's writers cannot change it.
 ///
-/// Raises `ConfigError`, with code `config_seal` for a seal that is missing or wrong; `TokenOpenError`, `WrongPinError` and
-/// `SelfTestError` as `Store.pkcs11` does.
+/// Raises `ConfigError`, with code `config_seal` for a seal that is missing or wrong; `AuditError`; `TokenOpenError`,
+/// `WrongPinError` and `SelfTestError` as `Store.pkcs11` does.
 #[pyfunction]
 #[pyo3(signature = (path, /, *, sealed = None))]
 pub(crate) fn open(py: Python<'_>, path: PathBuf, sealed: Option<&str>) -> Result<Gateway, Failure> {
@@ -272,11 +285,12 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf, sealed: Option<&str>) -> Resul
             Some(key) => Config::load_sealed(&path, key)?,
             None => Config::load(&path)?,
         };
-        let Config { store, cache, pool, devices, token_key, .. } = config;
+        let Config { store, cache, pool, devices, token_key, audit, .. } = config;
         let settings = store.ok_or(Failure::Settings("the settings name no [store]"))?;
+        let audit = audit.map(|audit| audit.open()).transpose()?.map(Arc::new);
         let store = match pool {
-            Some(options) => Handle::pool(options, cache)?,
-            None => Handle::open(&settings, cache)?,
+            Some(options) => Handle::pool(options, cache, audit)?,
+            None => Handle::open(&settings, cache, audit)?,
         };
         Ok(Gateway { store, devices: Arc::new(devices), token_key })
     })

@@ -15,11 +15,12 @@ use dukpt::{
     KeyStore,
     cache::{Cached, Limits},
 };
+use p2pe_audit::{Audited, Event, Log, Record};
 use p2pe_config::{Access, PoolOptions, Store, StoreSettings, TokenPool};
 use pkcs11_backend::Health;
 use pyo3::prelude::*;
 
-use crate::error::Failure;
+use crate::error::{Failure, SELF_TEST};
 
 /// How often a store with nothing to do looks for remembered keys that have reached their age.
 const IDLE: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ pub(crate) struct Handle {
     open: RwLock<Option<Open>>,
     /// The process with the threads in it: a fork has none.
     process: u32,
+    /// Where calls are recorded.
+    audit: Option<Arc<Log>>,
     /// For `repr`: kind, and the token's label.
     shown: String,
 }
@@ -99,7 +102,11 @@ fn wait<T>(answered: &Receiver<Result<T, Failure>>) -> Result<T, Failure> {
 
 impl Handle {
     /// Opens a store of one session. Called with the GIL released.
-    pub(crate) fn open(settings: &StoreSettings, cache: Option<Limits>) -> Result<Arc<Self>, Failure> {
+    pub(crate) fn open(
+        settings: &StoreSettings,
+        cache: Option<Limits>,
+        audit: Option<Arc<Log>>,
+    ) -> Result<Arc<Self>, Failure> {
         let store = Store::open(settings, Access::Use)?;
         let about = store.describe();
         let shown = match about.get("token") {
@@ -109,28 +116,34 @@ impl Handle {
         let (jobs, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("p2pe-store".into());
         let thread = thread.spawn(move || serve(store, cache, &receiver)).map_err(|_| Failure::Closed)?;
-        Ok(Self::new(Open::One(Worker { jobs, thread }), shown))
+        Ok(Self::new(Open::One(Worker { jobs, thread }), audit, shown))
     }
 
     /// Opens a pool. Called with the GIL released.
-    pub(crate) fn pool(options: PoolOptions, cache: Option<Limits>) -> Result<Arc<Self>, Failure> {
+    pub(crate) fn pool(
+        options: PoolOptions,
+        cache: Option<Limits>,
+        audit: Option<Arc<Log>>,
+    ) -> Result<Arc<Self>, Failure> {
         let settings = &options.settings;
         let alone = StoreSettings::Pkcs11(Box::new(settings.token.clone()));
         let shown = format!("{}, workers={}, shards={}", settings.token.token, settings.workers, settings.shards);
-        Ok(Self::new(Open::Pool(TokenPool::open(options, cache)?, Box::new(alone)), shown))
+        Ok(Self::new(Open::Pool(TokenPool::open(options, cache)?, Box::new(alone)), audit, shown))
     }
 
-    fn new(open: Open, shown: String) -> Arc<Self> {
-        Arc::new(Self { open: RwLock::new(Some(open)), process: process::id(), shown })
+    fn new(open: Open, audit: Option<Arc<Log>>, shown: String) -> Arc<Self> {
+        Arc::new(Self { open: RwLock::new(Some(open)), process: process::id(), audit, shown })
     }
 
-    /// Runs `work` over the open store and what it remembers, the GIL released.
+    /// Runs `work` over the open store and what it remembers, the GIL released. Each use of a key is recorded.
     pub(crate) fn with<W: Work>(&self, py: Python<'_>, mut work: W) -> Result<W::Result, Failure> {
+        let audit = self.audit.clone();
         self.while_open(py, |open| match open {
             Open::One(worker) => {
-                wait(&worker.send(|answer| Job::Use(Box::new(move |store| drop(answer.send(work.run(store))))))?)
+                let mut work = move |store: &Cached<'_, Store>| work.run(&Audited::new(store, audit.clone()));
+                wait(&worker.send(|answer| Job::Use(Box::new(move |store| drop(answer.send(work(store))))))?)
             }
-            Open::Pool(pool, _) => pool.run(move |store| work.run(store))?,
+            Open::Pool(pool, _) => pool.run(move |store| work.run(&Audited::new(store, audit.clone())))?,
         })
     }
 
@@ -149,9 +162,14 @@ impl Handle {
         })
     }
 
-    /// Executes the known answers.
+    /// Executes the known answers. A pool, whose sessions know nothing of a wrong one, is closed.
     pub(crate) fn self_test(&self, py: Python<'_>) -> Result<(), Failure> {
-        self.with_mut(py, |store| Ok(store.self_test()?))
+        let tested = self.with_mut(py, |store| Ok(store.self_test()?));
+        let result = tested.as_ref().err().map_or(Some("ok"), Failure::code);
+        if result == Some(SELF_TEST) && matches!(self.health(py), Ok(Some(_))) {
+            self.close(py);
+        }
+        result.map_or(Ok(()), |result| self.record(py, Event::SelfTest, result)).and(tested)
     }
 
     /// How the pool is; nothing of one session.
@@ -190,6 +208,15 @@ impl Handle {
                 let _ = thread.join();
             }
         });
+    }
+
+    /// Records what is no use of a key, unless there is no log.
+    pub(crate) fn record(&self, py: Python<'_>, event: Event, result: &'static str) -> Result<(), Failure> {
+        let Some(log) = &self.audit else { return Ok(()) };
+        match py.detach(|| log.append(&Record::new(event, result))) {
+            Err(error) if log.options().required => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     pub(crate) fn shown(&self) -> &str {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod card;
 mod conformance;
 mod error;
@@ -19,6 +20,8 @@ use pyo3::pymodule;
 /// Private: import `p2pe_crypto`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::audit::{AuditLog, Verified};
     #[pymodule_export]
     use crate::card::{CardData, Pan, Secret, SensitiveData};
     #[pymodule_export]

@@ -8,7 +8,7 @@ use pyo3::{
     types::{PyAny, PyDict},
 };
 
-use crate::{error::Failure, handle::Handle, health};
+use crate::{audit::AuditLog, error::Failure, handle::Handle, health};
 
 /// An open key store: a PKCS#11 token, or memory. For all threads; one call runs at a time, or as many as a pool has workers.
 ///
@@ -22,16 +22,23 @@ impl Store {
     ///
     /// `key_files` is `{name: (kind, path)}`: kind `tdes-base`, `aes-base` or `hmac`, and a file of hex digits.
     ///
+    /// `audit` records each use of a key.
+    ///
     /// Raises `ConfigError` for a file that is no such key.
     #[staticmethod]
-    #[pyo3(signature = (key_files = None))]
-    fn memory(py: Python<'_>, key_files: Option<BTreeMap<String, (String, PathBuf)>>) -> Result<Self, Failure> {
+    #[pyo3(signature = (key_files = None, *, audit = None))]
+    fn memory(
+        py: Python<'_>,
+        key_files: Option<BTreeMap<String, (String, PathBuf)>>,
+        audit: Option<&Bound<'_, AuditLog>>,
+    ) -> Result<Self, Failure> {
         let files = key_files
             .unwrap_or_default()
             .into_iter()
             .map(|(name, (kind, path))| Ok(KeyFile { id: key_id(&name, "key_files")?, kind, path }));
         let settings = StoreSettings::Memory(files.collect::<Result<_, ConfigError>>()?);
-        py.detach(|| Handle::open(&settings, None)).map(Self)
+        let audit = audit.map(|audit| Arc::clone(&audit.get().0));
+        py.detach(|| Handle::open(&settings, None, audit)).map(Self)
     }
 
     /// Keys in a PKCS#11 token, whose user is logged in.
@@ -40,6 +47,8 @@ impl Store {
     /// and `pin-source` count where nothing else is said. The PIN is read from the file `pin_file`, from the
     /// environment variable `pin_env`, or asked for on the terminal; it is never an argument. `init` is the module's
     /// initialisation string, where it has one. `allow_unsafe_keys` uses keys that the token does not keep safely.
+    /// `still_decrypt` names base keys that decrypt although they are expired or retired.
+    /// `audit` records each use of a key.
     ///
     /// With `workers`, `shards` or `deadline` it is a pool: so many sessions in each of so many copies of the module, which
     /// recover by themselves when the token fails, and so many seconds for a call. The PIN is then not asked for. A
@@ -52,7 +61,8 @@ impl Store {
     #[staticmethod]
     #[pyo3(signature = (
         *, module = None, token = None, uri = None, pin_file = None, pin_env = None, init = None,
-        allow_unsafe_keys = false, workers = None, shards = None, deadline = None
+        allow_unsafe_keys = false, still_decrypt = None, workers = None, shards = None, deadline = None,
+        audit = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn pkcs11(
@@ -64,9 +74,11 @@ impl Store {
         pin_env: Option<String>,
         init: Option<String>,
         allow_unsafe_keys: bool,
+        still_decrypt: Option<Vec<String>>,
         workers: Option<usize>,
         shards: Option<usize>,
         deadline: Option<f64>,
+        audit: Option<&Bound<'_, AuditLog>>,
     ) -> Result<Self, Failure> {
         let named = || {
             TokenSettings {
@@ -79,9 +91,12 @@ impl Store {
         let mut settings = named().map_err(|error: TokenSettingsError| ConfigError::from(error))?;
         settings.init = init;
         settings.allow_unsafe_keys = allow_unsafe_keys;
+        let ids = still_decrypt.iter().flatten().map(|name| key_id(name, "still_decrypt"));
+        settings.still_decrypt = ids.collect::<Result<_, _>>()?;
+        let audit = audit.map(|audit| Arc::clone(&audit.get().0));
         if workers.is_none() && shards.is_none() && deadline.is_none() {
             let settings = StoreSettings::Pkcs11(Box::new(settings));
-            return py.detach(|| Handle::open(&settings, None)).map(Self);
+            return py.detach(|| Handle::open(&settings, None, audit)).map(Self);
         }
         let mut options = PoolOptions::new(settings);
         let within = |count: Option<usize>, usual: usize, most: usize| match count.unwrap_or(usual) {
@@ -96,7 +111,7 @@ impl Store {
                 _ => return Err(Failure::Settings("a deadline is 0.001 to 600 seconds")),
             };
         }
-        py.detach(|| Handle::pool(options, None)).map(Self)
+        py.detach(|| Handle::pool(options, None, audit)).map(Self)
     }
 
     /// How the pool is; `None` for a store that is none.
@@ -107,10 +122,10 @@ impl Store {
         health::shown(py, &self.0)
     }
 
-    /// Executes the known answers again, as once a day.
+    /// Executes the known answers again, as once a day. Over a pool it has a session of its own, which opens the token.
     ///
-    /// Raises `SelfTestError` for a wrong answer, and so does every later call, until the store is opened again;
-    /// `KeyStoreError` for a fault of the token; `StoreError` if the store is closed.
+    /// Raises `SelfTestError` for a wrong answer, and so does every later call, until the store is opened again: a pool is
+    /// closed. Raises `KeyStoreError` for a fault of the token; `StoreError` if the store is closed.
     fn self_test(&self, py: Python<'_>) -> Result<(), Failure> {
         self.0.self_test(py)
     }

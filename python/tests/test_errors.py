@@ -17,6 +17,7 @@ HIERARCHY = {
     p2pe.PayloadError: p2pe.Error,
     p2pe.ClearAccountDataError: p2pe.PayloadError,
     p2pe.DeviceError: p2pe.Error,
+    p2pe.AuditError: p2pe.Error,
     p2pe.DecryptError: p2pe.Error,
     p2pe.StoreError: p2pe.Error,
     p2pe.KeyStoreError: p2pe.StoreError,
@@ -258,3 +259,10 @@ def test_wrong_pin(token: Token, pin: str, told: str) -> None:
 def test_nobody_to_ask_for_the_pin(token: Token) -> None:
     child = in_child(OPEN.format(module=str(token.module), label=token.label, pin_env=None))
     assert child.stdout.startswith("TokenOpenError token_open cannot ask for the PIN"), child.stderr
+
+
+def test_a_key_that_still_decrypts_has_a_name(token: Token) -> None:
+    with pytest.raises(p2pe.ConfigError, match="still_decrypt"):
+        p2pe.Store.pkcs11(
+            module=token.module, token=token.label, pin_file=token.pin_file, still_decrypt=[""]
+        )

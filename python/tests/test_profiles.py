@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support import key_files
 
 import p2pe_crypto as p2pe
 
@@ -12,13 +13,11 @@ TRACK = (
     "C25C1D1197D31CAA87285D59A892047426D9182EC11353C051ADD6D0F072A6CB"
     "3436560B3071FC1FD11D9F7E74886742D9BEE0CFD1EA1064C213BB55278B2F12"
 )
-KEY = "0123456789ABCDEFFEDCBA9876543210"
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> p2pe.Store:
-    (tmp_path / "bdk.hex").write_text(KEY)
-    return p2pe.Store.memory({"bdk": ("tdes-base", tmp_path / "bdk.hex")})
+    return p2pe.Store.memory({"bdk": key_files(tmp_path)["bdk-ansi"]})
 
 
 def gateway(store: p2pe.Store, profile: str | p2pe.Profile) -> p2pe.Gateway:
@@ -48,8 +47,8 @@ def test_ones_own_catalogue(tmp_path: Path, store: p2pe.Store) -> None:
     assert read == own
     assert builtin == p2pe.profiles()
     payload = p2pe.Payload.from_tracks(ksn=KSN, tracks=[TRACK])
-    assert gateway(store, read).decrypt(payload).pan.bin == "545200"
-    assert gateway(store, "track-tdes-pin").decrypt(payload).pan.bin == "545200"
+    assert gateway(store, read).decrypt(payload).pan.bin == "545230"
+    assert gateway(store, "track-tdes-pin").decrypt(payload).pan.bin == "545230"
     # Another mode, or a run that goes over both tracks: not this device's.
     other = [
         p2pe.Profile("ecb", format="track", encryption="tdes-pin", mode="ecb"),

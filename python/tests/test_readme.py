@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_snippets(folder: Path) -> None:
     snippets = [code for code in blocks("python") if "# needs a token" not in code]
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     names: dict[str, object] = {}
     for code in snippets:
         exec(compile(code, "README.md", "exec"), names)
