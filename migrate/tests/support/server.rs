@@ -14,7 +14,7 @@ const NOBODY: u32 = 65534;
 
 pub(crate) struct Server {
     child: Child,
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Drop for Server {
@@ -54,7 +54,7 @@ pub(crate) fn mariadb() -> (Server, String) {
     serve.args(["--no-defaults", "--skip-networking", "--innodb-flush-log-at-trx-commit=0"]);
     serve.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", socket.display()));
     serve.arg(format!("--pid-file={}", folder.path().join("pid").display()));
-    let server = Server { child: serve.spawn().unwrap(), folder };
+    let server = Server { child: serve.spawn().unwrap(), _folder: folder };
     let address = |database: &str| format!("mysql://root@localhost/{database}?socket={}", socket.display());
     wait(|| mysql::Conn::new(mysql::Opts::from_url(&address("mysql")).unwrap()).is_ok());
     let mut root = mysql::Conn::new(mysql::Opts::from_url(&address("mysql")).unwrap()).unwrap();
