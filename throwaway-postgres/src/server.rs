@@ -13,7 +13,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -255,17 +255,22 @@ impl Server {
     fn run(&self, command: &mut Command) -> Result<String, Error> {
         let program = command.get_program().to_string_lossy().into_owned();
         // The server keeps what it is given as output: a pipe would never end.
-        let (out, err) = (self.dir.join("stdout"), self.dir.join("stderr"));
+        // Several threads may ask at once.
+        static RUN: AtomicU64 = AtomicU64::new(0);
+        let run = RUN.fetch_add(1, Ordering::Relaxed);
+        let [out, err] = ["stdout", "stderr"].map(|name| self.dir.join(format!("{name}-{run}")));
         let file = |path: &Path| File::create(path).map_err(at(path));
         let status = command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?).current_dir("/").status();
         let status = status.map_err(starting(&program))?;
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        let (printed, complaint) = (read(&out), read(&err));
+        [out, err].iter().for_each(|path| drop(fs::remove_file(path)));
         if status.success() {
-            return Ok(read(&out).trim_end().to_owned());
+            return Ok(printed.trim_end().to_owned());
         }
         let log = read(&self.dir.join("log"));
         let log = log.get(log.len().saturating_sub(2000)..).unwrap_or_default();
-        Err(Error::Failed { program, output: format!("{}{}\n{log}", read(&out), read(&err)) })
+        Err(Error::Failed { program, output: format!("{printed}{complaint}\n{log}") })
     }
 
     fn private(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
