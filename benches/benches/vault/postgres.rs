@@ -66,7 +66,7 @@ pub(crate) fn rows(rows: &mut Rows) {
         );
     }
     let vault = Vault::open(store, memory()).expect("the vault opens");
-    let (policy, mut cards) = (policy(), Cards(90_000_000_000));
+    let (policy, mut cards) = (policy(), Cards(9_000_000_000));
     rows.measure(
         &batch,
         (BATCH, || {
