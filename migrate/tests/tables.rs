@@ -220,6 +220,43 @@ fn in_mariadb() {
     story(mariadb);
 }
 
+/// A trigger that quotes the card number: the error does not.
+#[test]
+fn what_a_trigger_says_is_not_told() {
+    let column = Column { table: "t".into(), column: "card".into(), key: "id".into() };
+    let refused = |database: &mut dyn Database, code: &str| {
+        let run = table::run(database, &column, &tokens(), &options(), &mut |_, _| Ok(()), &mut |_| ());
+        let told = run.map(|_| ()).unwrap_err().to_string();
+        assert!(told.contains(code) && !told.contains(&number(7)) && !told.contains("was"), "{told}");
+    };
+    let rows = || (7..60).map(number).enumerate();
+
+    let folder = Folder::new();
+    let path = folder.path("shop.db");
+    let open = rusqlite::Connection::open(&path).unwrap();
+    open.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, card TEXT)").unwrap();
+    for (id, card) in rows() {
+        open.execute("INSERT INTO t VALUES (?1, ?2)", rusqlite::params![id as i64, card]).unwrap();
+    }
+    let trigger = "CREATE TRIGGER no BEFORE UPDATE ON t BEGIN SELECT RAISE(ABORT, 'was ' || OLD.card); END";
+    open.execute_batch(trigger).unwrap();
+    refused(&mut Sqlite::open(&path).unwrap(), "1811");
+
+    let server = throwaway_postgres::Server::start(&throwaway_postgres::Settings::default()).unwrap();
+    let address = server.new_database().unwrap();
+    let mut open = ::postgres::Client::connect(&address, ::postgres::NoTls).unwrap();
+    open.batch_execute("CREATE TABLE t (id bigint PRIMARY KEY, card text)").unwrap();
+    for (id, card) in rows() {
+        open.execute("INSERT INTO t VALUES ($1, $2)", &[&(id as i64), &card]).unwrap();
+    }
+    open.batch_execute(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''was %'', OLD.card; END';
+         CREATE TRIGGER no BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION no()",
+    )
+    .unwrap();
+    refused(&mut Postgres::connect(&address, None).unwrap(), "P0001");
+}
+
 /// After VACUUM, what was there before is in no page and no log.
 #[test]
 fn sqlite_keeps_no_old_value() {

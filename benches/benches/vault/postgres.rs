@@ -14,7 +14,11 @@ use p2pe_benches::{Row, Rows, merchant};
 use p2pe_crypto::Pan;
 use throwaway_postgres::{Server, Settings};
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, NoTls, binary_copy::BinaryCopyInWriter, types::Type};
+use tokio_postgres::{
+    Client, NoTls,
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
 use vault::{Postgres, Vault, VaultStore};
 
 use crate::{
@@ -86,11 +90,24 @@ struct Bare {
     random: AtomicU64,
 }
 
+/// A row, in the order of `COLUMNS`.
 struct Values {
-    id: [u8; 16],
-    print: [u8; 32],
+    id: Vec<u8>,
+    tenant: String,
     token: String,
+    print: Vec<u8>,
+    one: i64,
     nonce: i64,
+    sealed: Vec<u8>,
+    ends: Option<i64>,
+    single_use: bool,
+}
+
+impl Values {
+    fn cells(&self) -> [&(dyn ToSql + Sync); 12] {
+        let Self { id, tenant, token, print, one, nonce, sealed, ends, single_use } = self;
+        [id, tenant, one, token, one, print, print, one, nonce, sealed, ends, single_use]
+    }
 }
 
 impl Bare {
@@ -108,44 +125,30 @@ impl Bare {
 
     fn values(&self, nonces: &AtomicU64) -> Values {
         let mut random = self.random.load(Ordering::Relaxed);
-        let (id, print, token) = (bytes(&mut random), bytes(&mut random), bytes::<16>(&mut random));
+        let (id, print, token) = (bytes::<16>(&mut random), bytes::<32>(&mut random), bytes::<16>(&mut random));
         self.random.store(random, Ordering::Relaxed);
-        let nonce = i64::try_from(nonces.fetch_add(1, Ordering::Relaxed)).expect("few");
-        Values { id, print, token: format!("vtok_{}", hex(&token)), nonce }
+        Values {
+            id: id.into(),
+            tenant: merchant().as_str().into(),
+            token: format!("vtok_{}", hex(&token)),
+            print: print.into(),
+            one: 1,
+            nonce: i64::try_from(nonces.fetch_add(1, Ordering::Relaxed)).expect("few"),
+            sealed: vec![0x5A; 38],
+            ends: None,
+            single_use: false,
+        }
     }
 
     fn insert(&self, rows: usize, nonces: &AtomicU64) {
-        let (merchant, sealed, one) = (merchant(), vec![0x5A_u8; 38], 1_i64);
         self.runtime.block_on(async {
             for _ in 0..rows {
-                let Values { id, print, token, nonce } = self.values(nonces);
-                let (id, print) = (&id[..], &print[..]);
-                self.client
-                    .execute(
-                        &self.insert,
-                        &[
-                            &id,
-                            &merchant.as_str(),
-                            &one,
-                            &token,
-                            &one,
-                            &print,
-                            &print,
-                            &one,
-                            &nonce,
-                            &sealed,
-                            &None::<i64>,
-                            &false,
-                        ],
-                    )
-                    .await
-                    .expect("a row");
+                self.client.execute(&self.insert, &self.values(nonces).cells()).await.expect("a row");
             }
         });
     }
 
     fn copy(&self, rows: usize, nonces: &AtomicU64) {
-        let (merchant, sealed, one) = (merchant(), vec![0x5A_u8; 38], 1_i64);
         let types = [
             Type::BYTEA,
             Type::TEXT,
@@ -165,26 +168,7 @@ impl Bare {
             let writer = BinaryCopyInWriter::new(sink, &types);
             pin_mut!(writer);
             for _ in 0..rows {
-                let Values { id, print, token, nonce } = self.values(nonces);
-                let (id, print) = (&id[..], &print[..]);
-                writer
-                    .as_mut()
-                    .write(&[
-                        &id,
-                        &merchant.as_str(),
-                        &one,
-                        &token,
-                        &one,
-                        &print,
-                        &print,
-                        &one,
-                        &nonce,
-                        &sealed,
-                        &None::<i64>,
-                        &false,
-                    ])
-                    .await
-                    .expect("a row");
+                writer.as_mut().write(&self.values(nonces).cells()).await.expect("a row");
             }
             assert_eq!(writer.finish().await.expect("stored"), rows as u64);
         });

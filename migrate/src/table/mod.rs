@@ -42,6 +42,14 @@ impl Column {
     fn table(&self, quote: char) -> String {
         self.table.split('.').map(|part| quoted(part, quote)).collect::<Vec<_>>().join(".")
     }
+
+    /// Of how many rows the key is null or another row's too: of none, or it is refused.
+    fn must_be_key(&self, wrong: Option<i64>) -> Result<(), Error> {
+        if wrong == Some(0) {
+            return Ok(());
+        }
+        Err(Error::Refused(format!("{} is no key: it has equal or null values", self.key)))
+    }
 }
 
 /// A name as SQL has it: whatever stands in it, it stays one name.

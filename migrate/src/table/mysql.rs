@@ -44,11 +44,7 @@ impl Rows for MySql {
         ))?;
         let sql = format!("SELECT COUNT(*) - COUNT(DISTINCT {key}) FROM {table}");
         let wrong: Option<i64> = self.connection.query_first(sql)?;
-        if wrong == Some(0) {
-            Ok(())
-        } else {
-            Err(Error::Refused(format!("{} is no key: it has equal or null values", column.key)))
-        }
+        column.must_be_key(wrong)
     }
 
     fn state(&mut self, column: &Column) -> Result<Option<(String, Option<String>)>, Error> {

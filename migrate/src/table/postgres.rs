@@ -47,11 +47,7 @@ impl Rows for Postgres {
         ))?;
         let sql = format!("SELECT count(*) - count(DISTINCT {key}) FROM {table}");
         let wrong: i64 = self.client.query_one(&sql, &[])?.try_get(0)?;
-        if wrong == 0 {
-            Ok(())
-        } else {
-            Err(Error::Refused(format!("{} is no key: it has equal or null values", column.key)))
-        }
+        column.must_be_key(Some(wrong))
     }
 
     fn state(&mut self, column: &Column) -> Result<Option<(String, Option<String>)>, Error> {
@@ -142,9 +138,12 @@ fn page(
 
 impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Self {
-        // The server's own details may quote a row.
+        // The server's details may quote a row; messages on data (class 22) and of triggers (P0) may quote a value.
         Self::Database(match error.as_db_error() {
-            Some(error) => format!("{} ({})", error.message(), error.code().code()),
+            Some(error) => match error.code().code() {
+                code if code.starts_with("22") || code.starts_with("P0") => format!("PostgreSQL error {code}"),
+                code => format!("{} ({code})", error.message()),
+            },
             None => error.to_string(),
         })
     }

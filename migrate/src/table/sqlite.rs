@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use rusqlite::{
-    Connection, OptionalExtension, Transaction, TransactionBehavior, params,
+    Connection, OptionalExtension, Transaction, TransactionBehavior,
+    ffi::SQLITE_CONSTRAINT_TRIGGER,
+    params,
     types::{Value, ValueRef},
 };
 use zeroize::Zeroizing;
@@ -45,11 +47,7 @@ impl Rows for Sqlite {
             [],
             |row| row.get(0),
         )?;
-        if wrong == 0 {
-            Ok(())
-        } else {
-            Err(Error::Refused(format!("{} is no key: it has equal or null values", column.key)))
-        }
+        column.must_be_key(Some(wrong))
     }
 
     fn state(&mut self, column: &Column) -> Result<Option<(String, Option<String>)>, Error> {
@@ -159,6 +157,12 @@ fn not_text(column: &Column) -> Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.to_string())
+        Self::Database(match error {
+            // What a trigger says may quote a value.
+            rusqlite::Error::SqliteFailure(error, _) if error.extended_code == SQLITE_CONSTRAINT_TRIGGER => {
+                format!("SQLite error {}, of a trigger", error.extended_code)
+            }
+            error => error.to_string(),
+        })
     }
 }
