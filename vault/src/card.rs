@@ -2,7 +2,26 @@
 
 use p2pe_crypto::{Expiry, Pan};
 
-/// A card on its way into the vault. A `&Pan` is one without expiry date.
+/// A card on its way into the vault. A `&Pan` is one without expiry date. Nothing else of a card is one:
+///
+/// ```
+/// # use {dukpt::KeyStore, p2pe_crypto::*, vault::Vault};
+/// fn keep<K: KeyStore>(vault: &Vault<K>, policy: &Policy, number: &Pan) {
+///     let _ = vault.tokenize(policy, number, None);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// # use {dukpt::KeyStore, p2pe_crypto::*, vault::Vault};
+/// fn keep<K: KeyStore>(vault: &Vault<K>, policy: &Policy, code: &SecurityCode) {
+///     let _ = vault.tokenize(policy, code, None);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// # use {dukpt::KeyStore, p2pe_crypto::*, vault::Vault};
+/// fn keep<K: KeyStore>(vault: &Vault<K>, policy: &Policy, track: &Track) {
+///     let _ = vault.tokenize(policy, track, None);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Card<'a> {
     /// The card number.
