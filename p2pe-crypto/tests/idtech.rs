@@ -101,6 +101,18 @@ fn xml_with_digits_and_with_raw_bytes() {
     }
 }
 
+#[test]
+fn a_value_that_begins_in_another_is_refused_in_xml() {
+    let inner = b" ETrk2=\"";
+    for others in [0, 8, 40] {
+        let ciphertext = [&[0xE5; 16][..], inner, &vec![0x5E; others]].concat();
+        let message = xml(Some(&ciphertext), None, true);
+        let at = message.windows(inner.len()).position(|window| window == inner).unwrap() + inner.len();
+        let refusal = Payload::parse(&message).unwrap_err();
+        assert_eq!((refusal.error, refusal.offset), (PayloadError::FieldLayoutResidue, Some(at)), "{others}");
+    }
+}
+
 /// A frame with an HMAC-SHA-256, whose key has a KSN of its own that begins with `CFFF`. Made for this project.
 const WITH_MAC: &str = "028C008057002500028201293B343736312A2A2A2A2A2A2A2A303031303D323031322A2A2A2A2A2A2A2A2A2A2A2A2A3F2AA117F2DF68FD\
 747976633151A4DB69B4FCAD9BA5E68F821EBFEFCB29C05A1821066A11A619C1547EFFFF9876543210E0001420007C3F480688B9235957\

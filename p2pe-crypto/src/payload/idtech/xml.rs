@@ -243,7 +243,12 @@ impl<'m> Values<'m> {
     /// A value of any bytes, up to the next attribute or the end of its element.
     fn opaque(&self, which: usize) -> Result<Option<&'m [u8]>, Refusal> {
         let Some(start) = self.starts[which] else { return Ok(None) };
-        self.end(start).map(|end| Some(&self.message[start..end])).ok_or(PayloadError::FieldOverrun.at(start))
+        let end = self.end(start).ok_or(PayloadError::FieldOverrun.at(start))?;
+        // One that begins in here, with no quote in front of its name, would have its bytes read twice.
+        match self.starts.iter().flatten().find(|other| (start + 1..=end).contains(*other)) {
+            Some(other) => Err(PayloadError::FieldLayoutResidue.at(*other)),
+            None => Ok(Some(&self.message[start..end])),
+        }
     }
 
     /// Where a value of any bytes ends that begins at `start`.
