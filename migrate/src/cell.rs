@@ -1,6 +1,6 @@
 //! What stands in a cell: a card number as people and spreadsheets write it, a token, or something else.
 
-use std::{ops::Range, str::FromStr};
+use std::{fmt::Write as _, ops::Range, str::FromStr};
 
 use p2pe_crypto::{Brand, Pan, VaultToken};
 use zeroize::Zeroizing;
@@ -91,6 +91,16 @@ pub fn masked(text: &str, cell: &Cell) -> String {
 #[must_use]
 pub(crate) fn shows_too_much(text: &str) -> bool {
     text.chars().filter(|c| digit(*c).is_some()).count() > SHOWN
+}
+
+/// The digits of a whole number of 12 to 19 digits that was kept as a double. Of more than 15, some may have been lost on the way
+/// (spreadsheets keep 15): it reads as a float.
+pub(crate) fn whole(number: f64) -> Option<Zeroizing<String>> {
+    (number.fract() == 0.0 && (1e11..1e19).contains(&number)).then(|| {
+        let mut text = Zeroizing::new(String::with_capacity(32));
+        let _ = write!(text, "{number:.0}{}", if number < 1e15 { "" } else { ".0" });
+        text
+    })
 }
 
 /// Enough digits for a card number, or a float. Nearly all cells end here.

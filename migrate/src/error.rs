@@ -40,6 +40,9 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// An Arrow array of this type holds no card numbers that can be read.
+    #[error("no card numbers are read from an array of {0}: cast it to strings")]
+    ArrayType(String),
     /// No column has this name or number.
     #[error("there is no column {0:?}")]
     UnknownColumn(String),
@@ -88,6 +91,7 @@ impl Error {
             Self::Changed => "migrate_input_changed",
             Self::Refused(_) => "migrate_refused",
             Self::Malformed { .. } => "migrate_malformed",
+            Self::ArrayType(_) => "migrate_array_type",
             Self::UnknownColumn(_) => "migrate_unknown_column",
             Self::NoColumn => "migrate_no_column",
             Self::Unsure(_) => "migrate_unsure",

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod arrow;
 mod batch;
 mod cell;
 mod encoding;
@@ -17,6 +18,7 @@ mod xlsx;
 
 use std::path::Path;
 
+pub use arrow::{ArrowTokens, tokenize_batch};
 pub use batch::{Batch, Outcome, Tally};
 pub use cell::{Cell, masked, plausible};
 pub use encoding::Encoding;

@@ -4,6 +4,11 @@ use std::path::Path;
 
 use crate::{Choice, Encoding, Error, Thresholds};
 
+/// Records for which tokens are asked at once.
+pub(crate) const BATCH: usize = 1000;
+/// Tokens that are remembered.
+pub(crate) const REMEMBERED: usize = 200_000;
+
 /// How a file is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -79,8 +84,8 @@ impl Options {
             choice: Choice::default(),
             thresholds: Thresholds::default(),
             rejects: Rejects::default(),
-            batch: 1000,
-            remembered: 200_000,
+            batch: BATCH,
+            remembered: REMEMBERED,
         }
     }
 

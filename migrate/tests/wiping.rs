@@ -6,9 +6,12 @@
 mod canary;
 mod support;
 
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BinaryArray, Decimal128Array, DictionaryArray, Int64Array, StringArray, types::Int8Type};
 use canary::watch;
 use encoding_rs::SHIFT_JIS;
-use p2pe_migrate::{Format, Options};
+use p2pe_migrate::{Format, Options, tokenize_batch};
 use support::{CSV, Folder, number, run, tokens};
 
 #[test]
@@ -36,5 +39,29 @@ fn files() {
             run(&input, &folder.path("out"), &tokens, &Options::new(format)).unwrap();
         });
         assert_eq!(seen.leaks, 0, "input {at}");
+    }
+}
+
+/// The array is the caller's; what is made of it is not.
+#[test]
+fn arrays() {
+    let secret = number(8);
+    let exact: i64 = secret.parse().unwrap();
+    let broken = [secret.as_bytes(), b" \xFF ", secret.as_bytes()].concat();
+    let arrays: [ArrayRef; 5] = [
+        Arc::new(StringArray::from(vec![Some(secret.clone()), None, Some(format!("card {secret}"))])),
+        Arc::new(DictionaryArray::<Int8Type>::from_iter([Some(&*secret), None, Some(&*secret)])),
+        Arc::new(BinaryArray::from(vec![secret.as_bytes(), &broken])),
+        Arc::new(Int64Array::from(vec![exact, -exact])),
+        Arc::new(Decimal128Array::from(vec![i128::from(exact)]).with_precision_and_scale(38, 0).unwrap()),
+    ];
+    for array in arrays {
+        let tokens = tokens();
+        let seen = watch(secret.as_bytes(), || tokenize_batch(&tokens, &array).unwrap());
+        assert_eq!(seen.leaks, 0, "{}", array.data_type());
+        // The guard sees an array that goes.
+        if let Some(text) = array.as_any().downcast_ref::<StringArray>() {
+            assert!(watch(secret.as_bytes(), || drop(text.iter().collect::<StringArray>())).leaks > 0);
+        }
     }
 }

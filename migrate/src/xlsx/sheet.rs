@@ -8,7 +8,7 @@ use quick_xml::{
 };
 use zeroize::Zeroizing;
 
-use crate::{Error, encoding::Text};
+use crate::{Error, cell::whole, encoding::Text};
 
 /// The strings that cells refer to.
 pub(super) struct Shared {
@@ -225,16 +225,8 @@ impl Open {
     }
 }
 
-/// A number as its digits: a spreadsheet keeps 15, so one of more is no card number any more, and reads as a float.
 fn number(value: &str) -> Text<'_> {
-    match value.parse::<f64>() {
-        Ok(number) if number.fract() == 0.0 && (1e11..1e19).contains(&number) => {
-            let mut text = Zeroizing::new(String::with_capacity(32));
-            let _ = write!(text, "{number:.0}{}", if number < 1e15 { "" } else { ".0" });
-            Text::Made(text)
-        }
-        _ => Text::Raw(value),
-    }
+    value.parse().ok().and_then(whole).map_or(Text::Raw(value), Text::Made)
 }
 
 /// `AB12` is column 27.
