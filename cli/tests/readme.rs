@@ -82,9 +82,11 @@ fn tokens_that_lead_back() {
     let snippet = *snippets().last().unwrap();
     let (first, rest) = snippet.split_once('\n').unwrap();
     assert!(first.starts_with("export P2PE_DATABASE=vault.db "));
+    let [example] = examples(["vault"]);
     let url = throwaway_postgres::Server::shared().new_database().unwrap();
     for script in [snippet.to_owned(), format!("export P2PE_DATABASE='{url}'\n{rest}")] {
-        let out = printed(&script);
+        let out =
+            printed(&format!("{script}\n{example} > example.txt\ndiff example.txt <(tr -s ' ' '\\n' < tokens.txt)"));
         for part in ["a vault is in", "vtok_", "476173******0010", "1 rows, 0 corrupted"] {
             assert!(out.contains(part), "{part} is missing in:\n{out}");
         }
@@ -121,10 +123,23 @@ fn the_key_ceremony() {
     }
 }
 
+/// The paths of examples. A run of one test alone has not built them.
+fn examples<const N: usize>(names: [&str; N]) -> [String; N] {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--locked"]).args(names.iter().flat_map(|name| ["--example", *name]));
+    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    let folder = Path::new(env!("CARGO_BIN_EXE_p2pe")).with_file_name("examples");
+    names.map(|name| folder.join(name).display().to_string())
+}
+
 #[test]
 fn the_rust_examples_after_the_shell_snippets() {
     let module = throwaway_token::find_module().unwrap();
-    for example in [include_str!("../examples/gateway.rs"), include_str!("../examples/pool.rs")] {
+    for example in [
+        include_str!("../examples/gateway.rs"),
+        include_str!("../examples/pool.rs"),
+        include_str!("../examples/vault.rs"),
+    ] {
         let example = example.split_once("\n\n").unwrap().1;
         assert!(README.contains(&format!("```rust\n{example}```")), "README and cli/examples differ:\n{example}");
     }
@@ -133,14 +148,7 @@ fn the_rust_examples_after_the_shell_snippets() {
         println!("skipped: the example names Debian's SoftHSM, which is elsewhere here");
         return;
     }
-    // A run of this test alone has not built the example.
-    let mut build = Command::new(env!("CARGO"));
-    build
-        .args(["build", "--quiet", "--locked", "--example", "gateway", "--example", "pool"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    assert!(build.status().unwrap().success());
-    let examples = Path::new(env!("CARGO_BIN_EXE_p2pe")).with_file_name("examples");
-    let [gateway, pool] = ["gateway", "pool"].map(|name| examples.join(name).display().to_string());
+    let [gateway, pool] = examples(["gateway", "pool"]);
     let out = printed(&format!("{}\necho; {gateway}; echo EXAMPLE; {pool}", snippets()[1]));
     let (gateway, pool) = out.split_once("EXAMPLE\n").unwrap();
     let last = gateway.lines().last().unwrap();
@@ -171,7 +179,7 @@ fn the_dependencies_of_the_rust_example_are_there() {
         assert!(std::fs::read_to_string(manifest).unwrap().contains(&format!("name = \"{name}\"")), "{line}");
         crates.push(name.replace('-', "_"));
     }
-    let example = include_str!("../examples/gateway.rs");
+    let example = concat!(include_str!("../examples/gateway.rs"), include_str!("../examples/vault.rs"));
     for used in example.lines().filter_map(|line| line.strip_prefix("use ")?.split_once("::")) {
         assert!(crates.iter().any(|name| name == used.0), "{}", used.0);
     }

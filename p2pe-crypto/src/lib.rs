@@ -25,8 +25,8 @@ pub mod constant_time {
 }
 
 pub use card::{
-    Brand, CardData, ChipData, Entry, Expiry, JisStripe, Pan, PanError, SecurityCode, SensitiveData, ServiceCode,
-    Track, TrackNumber, Truncated,
+    Brand, CardData, ChipData, Entry, Expiry, ExpiryError, JisStripe, Pan, PanError, SecurityCode, SensitiveData,
+    ServiceCode, Track, TrackNumber, Truncated,
 };
 pub use decryptor::{Decryptor, Device, Devices};
 pub use error::Error;

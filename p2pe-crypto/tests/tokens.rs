@@ -345,6 +345,10 @@ fn expiry_dates() {
         let expiry = Expiry::new(year, month).unwrap();
         assert_eq!((expiry.year(), expiry.month()), (year, month));
         assert_eq!(expiry.to_string(), format!("{year:02}{month:02}"));
+        assert_eq!(expiry.to_string().parse(), Ok(expiry));
+    }
+    for text in ["", "212", "22123", "2200", "2213", "221a", "22-1", "/:12", "２２"] {
+        assert_eq!(text.parse::<Expiry>().map_err(|error| error.code()), Err("expiry_format"), "{text}");
     }
     for (year, month) in [(25, 0), (25, 13), (100, 1), (255, 255)] {
         assert_eq!(Expiry::new(year, month), None);

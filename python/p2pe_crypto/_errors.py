@@ -20,7 +20,8 @@ class Error(Exception):
 class ArgumentError(Error, ValueError):
     """An argument that cannot be.
 
-    Code ``merchant_format``, ``track_number``, ``payload_format``, ``audit_actor`` or ``audit_sync``.
+    Code ``merchant_format``, ``track_number``, ``payload_format``, ``audit_actor``, ``audit_sync``,
+    ``policy`` (what a policy cannot be), ``purpose`` or ``name_format`` (of a caller or request).
     """
 
 
@@ -134,6 +135,44 @@ class SelfTestError(StoreError):
     """
 
 
+class VaultError(Error):
+    """The vault did not do what it was asked. A code as below, or that of a subclass.
+
+    ``purpose_not_permitted``; ``request_reused`` (for another card or policy); ``policy_replaced``;
+    ``data_key_spent`` (rotate it); ``row_corrupted``; ``vault_not_initialised``;
+    ``vault_already_initialised``; ``vault_wrong_key``; ``vault_closed``; ``no_randomness``.
+    """
+
+
+class CardError(VaultError, ValueError):
+    """The card gets no token under this policy.
+
+    Code ``pan_format``, ``expiry_format``, ``expiry_and_policy`` (the policy wants a date and there
+    is none, or the other way round), ``check_digit`` (mistyped, or a token), ``already_token``,
+    ``token_length``, ``bin_not_kept``, ``tokens_exhausted`` or ``token_form``.
+    """
+
+
+class UnknownTokenError(VaultError):
+    """No such token at this merchant, or it has ended or was used. Which, is not told.
+
+    Code ``unknown_token``.
+    """
+
+
+class RateLimitedError(VaultError):
+    """The caller has asked too often within a minute: wait. Code ``rate_limited``."""
+
+
+class DatabaseError(VaultError):
+    """The database of the vault does not do its work.
+
+    Code ``database_unavailable`` (whether it was done is unknown: ask again), ``database_full``,
+    ``database_address``, ``database_newer``, ``database_malformed``, ``database_not_durable`` or
+    ``database``.
+    """
+
+
 for _exception in (
     Error,
     ArgumentError,
@@ -150,6 +189,11 @@ for _exception in (
     KeyStoreError,
     SelfTestError,
     PoolError,
+    VaultError,
+    CardError,
+    UnknownTokenError,
+    RateLimitedError,
+    DatabaseError,
 ):
     _exception.__module__ = "p2pe_crypto"
 del _exception

@@ -5,22 +5,25 @@ from os import PathLike
 from types import TracebackType
 from typing import Final, Literal, NoReturn, Self, SupportsIndex, TypedDict, final, type_check_only
 
-from ._errors import Error
+from ._errors import Error, VaultError
 
 __all__ = [
     "__version__",
     "AuditLog",
     "CardData",
+    "CardOnFile",
     "Case",
     "Device",
     "Gateway",
     "Pan",
     "Payload",
+    "Policy",
     "Profile",
     "Report",
     "Secret",
     "SensitiveData",
     "Store",
+    "Vault",
     "Verified",
     "open",
     "profiles",
@@ -31,7 +34,8 @@ __all__ = [
 _Path = str | PathLike[str]
 _Bytes = bytes | bytearray | str
 _Entry = Literal["swiped", "keyed", "chip", "contactless"]
-_Kind = Literal["tdes-base", "aes-base", "hmac"]
+_Kind = Literal["tdes-base", "aes-base", "hmac", "wrap"]
+_Purpose = Literal["payment", "recurring", "refund", "dispute", "fraud", "migration"]
 
 _HealthState = Literal["serving", "recovering", "down", "stopped"]
 
@@ -51,6 +55,36 @@ class _Health(TypedDict):
     busy: int
     overdue: int
     shards: list[_ShardHealth]
+
+@type_check_only
+class _DataKeyCount(TypedDict):
+    merchant: str
+    data_key: int
+    wrapped_by: str
+    tokens: int
+    nonces: int
+
+@type_check_only
+class _FingerprintKeyCount(TypedDict):
+    key: str
+    version: int
+    tokens: int
+
+@type_check_only
+class _PolicyCount(TypedDict):
+    merchant: str
+    version: int
+    tokens: int
+    replaced_by: int | None
+    ends: int | None
+
+@type_check_only
+class _VaultStats(TypedDict):
+    keys: list[_DataKeyCount]
+    fingerprint_keys: list[_FingerprintKeyCount]
+    policies: list[_PolicyCount]
+    requests: int
+    audit_records: int
 
 __version__: Final[str]
 
@@ -248,9 +282,106 @@ class Gateway:
     def decrypt(self, payload: Payload | _Bytes, /) -> CardData: ...
     def decrypt_batch(self, payloads: Sequence[Payload | _Bytes], /) -> list[CardData | Error]: ...
     def token(self, pan: Pan, /, *, merchant: str) -> str: ...
+    @property
+    def store(self) -> Store: ...
     def self_test(self) -> None: ...
     @property
     def health(self) -> _Health | None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn: ...
+
+@final
+class CardOnFile:
+    @property
+    def pan(self) -> Pan: ...
+    @property
+    def expiry(self) -> str | None: ...
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn: ...
+
+@final
+class Policy:
+    def __new__(
+        cls,
+        merchant: str,
+        *,
+        version: int = 1,
+        form: Literal["vault", "card-shaped"] = "vault",
+        keep_bin: Literal[6, 8] | None = None,
+        keep_last_four: bool = False,
+        single_use: bool = False,
+        time_to_live: int | None = None,
+        with_expiry: bool = False,
+        purposes: Sequence[_Purpose] | None = None,
+    ) -> Self: ...
+    @property
+    def merchant(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def form(self) -> Literal["vault", "card-shaped"]: ...
+    @property
+    def keep_bin(self) -> Literal[6, 8] | None: ...
+    @property
+    def keep_last_four(self) -> bool: ...
+    @property
+    def single_use(self) -> bool: ...
+    @property
+    def time_to_live(self) -> int | None: ...
+    @property
+    def with_expiry(self) -> bool: ...
+    @property
+    def purposes(self) -> tuple[_Purpose, ...]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class Vault:
+    @staticmethod
+    def init(
+        store: Store,
+        address: _Path | None = None,
+        /,
+        *,
+        fingerprint_key: str,
+        wrapping_key: str,
+        workers: int = 1,
+        rate_limit: int = 600,
+    ) -> Vault: ...
+    @staticmethod
+    def open(
+        store: Store,
+        address: _Path | None = None,
+        /,
+        *,
+        workers: int = 1,
+        rate_limit: int = 600,
+    ) -> Vault: ...
+    def tokenize(
+        self,
+        policy: Policy,
+        pan: Pan | _Bytes,
+        /,
+        expiry: str | None = None,
+        *,
+        request: str | None = None,
+    ) -> str: ...
+    def tokenize_batch(
+        self, policy: Policy, cards: Sequence[Pan | _Bytes | tuple[Pan | _Bytes, str]], /
+    ) -> list[str | VaultError]: ...
+    def detokenize(
+        self, policy: Policy, token: str, /, *, caller: str, purpose: _Purpose
+    ) -> CardOnFile: ...
+    def tokens_of(self, pan: Pan | _Bytes, /, *, merchant: str) -> list[str]: ...
+    def delete(self, token: str, /, *, merchant: str) -> None: ...
+    def stats(self) -> _VaultStats: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

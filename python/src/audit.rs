@@ -43,7 +43,12 @@ impl AuditLog {
             None => Sync::EachRecord,
             Some(SyncArgument::Name(name)) if name == "each" => Sync::EachRecord,
             Some(SyncArgument::Name(name)) if name == "none" => Sync::Never,
-            Some(SyncArgument::Name(_)) => return Err(Failure::Sync),
+            Some(SyncArgument::Name(_)) => {
+                return Err(Failure::argument(
+                    "sync is 'each', 'none' or a pair of milliseconds and records",
+                    "audit_sync",
+                ));
+            }
             Some(SyncArgument::Every(milliseconds, records)) => {
                 Sync::Every { time: Duration::from_millis(milliseconds), records }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use p2pe_crypto::TrackNumber;
+use p2pe_crypto::{Expiry, TrackNumber};
 use pyo3::{prelude::*, types::PyAny};
 use subtle::ConstantTimeEq;
 
@@ -152,6 +152,42 @@ impl CardData {
     }
 }
 
+/// A card on its way out of a vault. Wiped when it and its `pan` are collected.
+#[pyclass(frozen, module = "p2pe_crypto")]
+pub(crate) struct CardOnFile {
+    pan: Py<Pan>,
+    expiry: Option<Expiry>,
+}
+
+impl CardOnFile {
+    pub(crate) fn new(py: Python<'_>, card: ::vault::CardOnFile) -> PyResult<Self> {
+        Ok(Self { pan: Py::new(py, Pan(card.pan))?, expiry: card.expiry })
+    }
+}
+
+#[pymethods]
+impl CardOnFile {
+    /// The card number.
+    #[getter]
+    fn pan(&self, py: Python<'_>) -> Py<Pan> {
+        self.pan.clone_ref(py)
+    }
+
+    /// The expiry date as `YYMM`, if the token is for number and date.
+    #[getter]
+    fn expiry(&self) -> Option<String> {
+        self.expiry.map(|expiry| expiry.to_string())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("CardOnFile(pan='{}')", self.pan.get().0)
+    }
+
+    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        Err(Failure::Copy("CardOnFile"))
+    }
+}
+
 /// Sensitive authentication data: goes into the authorisation message and nowhere else.
 #[pyclass(frozen, module = "p2pe_crypto")]
 pub(crate) struct SensitiveData(Arc<p2pe_crypto::CardData>);
@@ -167,7 +203,7 @@ impl SensitiveData {
             1 => TrackNumber::One,
             2 => TrackNumber::Two,
             3 => TrackNumber::Three,
-            _ => return Err(Failure::TrackNumber),
+            _ => return Err(Failure::argument("a track is 1, 2 or 3", "track_number")),
         };
         Ok(self.part(Part::Track(number)))
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use chrono::{SecondsFormat, Utc};
 use dukpt::Lifetime;
-use p2pe_audit::Event;
+use p2pe_audit::{Event, Record};
 use p2pe_vectors::{ReportedCase, VectorFile};
 use pyo3::prelude::*;
 
@@ -40,7 +40,7 @@ pub(crate) fn run_conformance(
         0 => "conformance_empty",
         _ => "conformance_failed",
     };
-    store.get().0.record(py, Event::Conformance, result)?;
+    store.get().0.record(py, &Record::new(Event::Conformance, result))?;
     Ok(report)
 }
 

@@ -1,11 +1,12 @@
 //! From the errors of the core to the exceptions of `p2pe_crypto/_errors.py`. The one place where a Python exception
 //! is made.
 
+use ::vault::{StoreError, VaultError};
 use dukpt::KeyError;
 use host_memory::LockError;
 use p2pe_audit::{AuditError, LabelError};
 use p2pe_config::{ConfigError, SealError};
-use p2pe_crypto::{Error, MerchantIdError, PayloadError, Refusal};
+use p2pe_crypto::{Error, ExpiryError, MerchantIdError, PanError, PayloadError, PolicyError, Refusal, TokenError};
 use p2pe_vectors::LoadError;
 use pkcs11_backend::{OpenError, PoolError};
 use pyo3::{PyErr, exceptions::PyTypeError};
@@ -29,6 +30,11 @@ mod class {
     import_exception!(p2pe_crypto._errors, SelfTestError);
     import_exception!(p2pe_crypto._errors, MemoryProtectionError);
     import_exception!(p2pe_crypto._errors, PoolError);
+    import_exception!(p2pe_crypto._errors, VaultError);
+    import_exception!(p2pe_crypto._errors, CardError);
+    import_exception!(p2pe_crypto._errors, UnknownTokenError);
+    import_exception!(p2pe_crypto._errors, RateLimitedError);
+    import_exception!(p2pe_crypto._errors, DatabaseError);
 }
 
 /// The code of [`class::SelfTestError`].
@@ -45,18 +51,16 @@ pub(crate) enum Failure {
     Settings(&'static str),
     /// A file of vectors.
     Vectors(LoadError),
-    /// A merchant id that cannot be.
-    Merchant(MerchantIdError),
+    /// A vault, its database or what it was given.
+    Vault(VaultError),
+    /// Text that is no card number or expiry date, and its code.
+    Card(String, &'static str),
+    /// The vault was closed.
+    VaultClosed,
+    /// An argument that cannot be, and its code.
+    Argument(String, &'static str),
     /// The audit log.
     Audit(AuditError),
-    /// The actor of an audit log.
-    Actor(LabelError),
-    /// Not a way to bring records to disk.
-    Sync,
-    /// Not 1, 2 or 3.
-    TrackNumber,
-    /// Not the name of a payload format.
-    Format,
     /// The store was closed, or broke in the middle of a call.
     Closed,
     /// The system does not keep this process's memory to itself.
@@ -89,18 +93,41 @@ from! {
     ConfigError => |error| Self::Config(error),
     LoadError => |error| Self::Vectors(error),
     AuditError => |error| Self::Audit(error),
-    LabelError => |error| Self::Actor(error),
-    MerchantIdError => |error| Self::Merchant(error),
+    LabelError => |error| Self::Argument(error.to_string(), "audit_actor"),
+    MerchantIdError => |error| Self::Argument(error.to_string(), error.code()),
+    PolicyError => |error| Self::Argument(error.to_string(), error.code()),
+    PanError => |error| Self::Card(error.to_string(), error.code()),
+    ExpiryError => |error| Self::Card(error.to_string(), error.code()),
+    VaultError => |error| Self::Vault(error),
+    StoreError => |error| Self::Vault(error.into()),
     OpenError => |error| Self::Config(error.into()),
     PoolError => |error| Self::Pool(error),
     serde_json::Error => |error| Self::Report(error),
 }
 
 impl Failure {
-    /// The stable name of what went wrong with a payload, a key or a token; nothing of other failures.
+    /// An argument that cannot be.
+    pub(crate) fn argument(message: &str, code: &'static str) -> Self {
+        Self::Argument(message.into(), code)
+    }
+
+    /// The known answer that came out wrong, if that is why.
+    pub(crate) fn self_test(&self) -> Option<&'static str> {
+        match self {
+            Self::Core(Error::Key(KeyError::SelfTest(test)))
+            | Self::Config(ConfigError::Key(KeyError::SelfTest(test)) | ConfigError::Open(OpenError::SelfTest(test))) => {
+                Some(test)
+            }
+            _ => None,
+        }
+    }
+
+    /// The stable name of what went wrong with a payload, a card, a key or a token; nothing of other failures.
     pub(crate) fn code(&self) -> Option<&'static str> {
         match self {
             Self::Core(error) => Some(error.code()),
+            Self::Vault(error) => Some(error.code()),
+            Self::Card(_, code) => Some(code),
             Self::Config(ConfigError::Open(OpenError::SelfTest(_))) | Self::Pool(PoolError::SelfTest) => {
                 Some(SELF_TEST)
             }
@@ -122,18 +149,11 @@ impl From<Failure> for PyErr {
             Failure::Config(error) => class::ConfigError::new_err((error.to_string(), "config")),
             Failure::Settings(message) => class::ConfigError::new_err((message, "config")),
             Failure::Vectors(error) => class::ConfigError::new_err((error.to_string(), "config")),
-            Failure::Merchant(error) => class::ArgumentError::new_err((error.to_string(), error.code())),
+            Failure::Vault(error) => vault(&error),
+            Failure::Card(message, code) => class::CardError::new_err((message, code)),
+            Failure::VaultClosed => class::VaultError::new_err(("the vault is closed", "vault_closed")),
+            Failure::Argument(message, code) => class::ArgumentError::new_err((message, code)),
             Failure::Audit(error) => class::AuditError::new_err((error.to_string(), error.code())),
-            Failure::Actor(error) => class::ArgumentError::new_err((error.to_string(), "audit_actor")),
-            Failure::Sync => class::ArgumentError::new_err((
-                "sync is 'each', 'none' or a pair of milliseconds and records",
-                "audit_sync",
-            )),
-            Failure::TrackNumber => class::ArgumentError::new_err(("a track is 1, 2 or 3", "track_number")),
-            Failure::Format => class::ArgumentError::new_err((
-                "no payload format has this name; profiles begin with the names",
-                "payload_format",
-            )),
             Failure::Closed => class::StoreError::new_err(("the store is closed", "store_closed")),
             Failure::Memory(error) => class::MemoryProtectionError::new_err((error.to_string(), "memory_not_locked")),
             Failure::Pool(error @ PoolError::SelfTest) => class::SelfTestError::new_err((error.to_string(), SELF_TEST)),
@@ -160,6 +180,20 @@ fn core(error: &Error) -> PyErr {
         Error::Key(_) => class::KeyStoreError::new_err(told),
         Error::DecryptFailed => class::DecryptError::new_err(told),
         _ => class::Error::new_err(told),
+    }
+}
+
+fn vault(error: &VaultError) -> PyErr {
+    let told = (error.to_string(), error.code());
+    match error {
+        VaultError::Key(error) | VaultError::Token(TokenError::Key(error)) => core(&error.clone().into()),
+        VaultError::Unknown => class::UnknownTokenError::new_err(told),
+        VaultError::RateLimited => class::RateLimitedError::new_err(told),
+        VaultError::Name => class::ArgumentError::new_err(told),
+        VaultError::Expiry => class::CardError::new_err(told),
+        VaultError::Token(error) if *error != TokenError::Random => class::CardError::new_err(told),
+        VaultError::Store(_) => class::DatabaseError::new_err(told),
+        _ => class::VaultError::new_err(told),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use dukpt::{Custody, KeyId, KeyStore, KsnPrefix};
-use p2pe_audit::Event;
+use p2pe_audit::{Event, Record};
 use p2pe_config::{Config, ConfigError, SealKey, key_id};
 use p2pe_crypto::{Decryptor, Devices, MerchantId, PayloadError, Tokenizer};
 use pyo3::{
@@ -179,6 +179,12 @@ impl Gateway {
         self.store.with(py, MakeToken { key, merchant, pan })
     }
 
+    /// The store with the keys.
+    #[getter]
+    fn store(&self) -> Store {
+        Store(Arc::clone(&self.store))
+    }
+
     /// How the pool of the store is; `None` for a store that is none.
     ///
     /// Raises `StoreError` if the store is closed.
@@ -263,7 +269,7 @@ impl Gateway {
     fn refused(&self, py: Python<'_>, failure: Failure) -> PyErr {
         let code = PayloadError::ClearAccountData.code();
         if failure.code() == Some(code) {
-            drop(self.store.record(py, Event::Alarm, code));
+            drop(self.store.record(py, &Record::new(Event::Alarm, code)));
         }
         failure.into()
     }
@@ -290,7 +296,7 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf, sealed: Option<&str>) -> Resul
         let audit = audit.map(|audit| audit.open()).transpose()?.map(Arc::new);
         let store = match pool {
             Some(options) => Handle::pool(options, cache, audit)?,
-            None => Handle::open(&settings, cache, audit)?,
+            None => Handle::open(settings, cache, audit)?,
         };
         Ok(Gateway { store, devices: Arc::new(devices), token_key })
     })

@@ -4,7 +4,7 @@
 use std::{
     process,
     sync::{
-        Arc, RwLock,
+        Arc, OnceLock, RwLock,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -12,12 +12,12 @@ use std::{
 };
 
 use dukpt::{
-    KeyStore,
+    KeyError, KeyStore,
     cache::{Cached, Limits},
 };
 use p2pe_audit::{Audited, Event, Log, Record};
 use p2pe_config::{Access, PoolOptions, Store, StoreSettings, TokenPool};
-use pkcs11_backend::Health;
+use pkcs11_backend::{Health, PinSource};
 use pyo3::prelude::*;
 
 use crate::error::{Failure, SELF_TEST};
@@ -38,6 +38,10 @@ pub(crate) struct Handle {
     open: RwLock<Option<Open>>,
     /// The process with the threads in it: a fork has none.
     process: u32,
+    /// How a further session is opened.
+    settings: Arc<StoreSettings>,
+    /// The known answer that came out wrong.
+    failed: OnceLock<&'static str>,
     /// Where calls are recorded.
     audit: Option<Arc<Log>>,
     /// For `repr`: kind, and the token's label.
@@ -46,12 +50,30 @@ pub(crate) struct Handle {
 
 enum Open {
     One(Worker),
-    Pool(TokenPool, Box<StoreSettings>),
+    Pool(TokenPool),
 }
 
 struct Worker {
     jobs: Sender<Job>,
     thread: JoinHandle<()>,
+}
+
+/// Opens sessions beside those of a store, as it was opened.
+pub(crate) struct Further {
+    settings: Arc<StoreSettings>,
+    audit: Option<Arc<Log>>,
+}
+
+impl Further {
+    /// One of them. Each use of a key is recorded.
+    pub(crate) fn open(&self) -> Result<Audited<Store>, Failure> {
+        Ok(Audited::new(Store::open(&self.settings, Access::Use)?, self.audit.clone()))
+    }
+
+    /// Whether it opens them without asking anybody for a PIN.
+    pub(crate) fn opens_alone(&self) -> bool {
+        !matches!(&*self.settings, StoreSettings::Pkcs11(token) if token.pin == PinSource::Prompt)
+    }
 }
 
 type Use = dyn FnOnce(&Cached<'_, Store>) + Send;
@@ -103,11 +125,11 @@ fn wait<T>(answered: &Receiver<Result<T, Failure>>) -> Result<T, Failure> {
 impl Handle {
     /// Opens a store of one session. Called with the GIL released.
     pub(crate) fn open(
-        settings: &StoreSettings,
+        settings: StoreSettings,
         cache: Option<Limits>,
         audit: Option<Arc<Log>>,
     ) -> Result<Arc<Self>, Failure> {
-        let store = Store::open(settings, Access::Use)?;
+        let store = Store::open(&settings, Access::Use)?;
         let about = store.describe();
         let shown = match about.get("token") {
             Some(label) => format!("pkcs11, token={label:?}"),
@@ -116,7 +138,7 @@ impl Handle {
         let (jobs, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("p2pe-store".into());
         let thread = thread.spawn(move || serve(store, cache, &receiver)).map_err(|_| Failure::Closed)?;
-        Ok(Self::new(Open::One(Worker { jobs, thread }), audit, shown))
+        Ok(Self::new(Open::One(Worker { jobs, thread }), settings, audit, shown))
     }
 
     /// Opens a pool. Called with the GIL released.
@@ -125,14 +147,20 @@ impl Handle {
         cache: Option<Limits>,
         audit: Option<Arc<Log>>,
     ) -> Result<Arc<Self>, Failure> {
-        let settings = &options.settings;
-        let alone = StoreSettings::Pkcs11(Box::new(settings.token.clone()));
-        let shown = format!("{}, workers={}, shards={}", settings.token.token, settings.workers, settings.shards);
-        Ok(Self::new(Open::Pool(TokenPool::open(options, cache)?, Box::new(alone)), audit, shown))
+        let pool = &options.settings;
+        let settings = StoreSettings::Pkcs11(Box::new(pool.token.clone()));
+        let shown = format!("{}, workers={}, shards={}", pool.token.token, pool.workers, pool.shards);
+        Ok(Self::new(Open::Pool(TokenPool::open(options, cache)?), settings, audit, shown))
     }
 
-    fn new(open: Open, audit: Option<Arc<Log>>, shown: String) -> Arc<Self> {
-        Arc::new(Self { open: RwLock::new(Some(open)), process: process::id(), audit, shown })
+    fn new(open: Open, settings: StoreSettings, audit: Option<Arc<Log>>, shown: String) -> Arc<Self> {
+        let (open, settings, failed) = (RwLock::new(Some(open)), Arc::new(settings), OnceLock::new());
+        Arc::new(Self { open, process: process::id(), settings, failed, audit, shown })
+    }
+
+    /// What opens sessions beside the store's own, which serve only while the store does: see [`Handle::while_serving`].
+    pub(crate) fn further(&self) -> Further {
+        Further { settings: Arc::clone(&self.settings), audit: self.audit.clone() }
     }
 
     /// Runs `work` over the open store and what it remembers, the GIL released. Each use of a key is recorded.
@@ -143,7 +171,7 @@ impl Handle {
                 let mut work = move |store: &Cached<'_, Store>| work.run(&Audited::new(store, audit.clone()));
                 wait(&worker.send(|answer| Job::Use(Box::new(move |store| drop(answer.send(work(store))))))?)
             }
-            Open::Pool(pool, _) => pool.run(move |store| work.run(&Audited::new(store, audit.clone())))?,
+            Open::Pool(pool) => pool.run(move |store| work.run(&Audited::new(store, audit.clone())))?,
         })
     }
 
@@ -158,7 +186,7 @@ impl Handle {
             Open::One(worker) => {
                 wait(&worker.send(|answer| Job::Change(Box::new(move |store| drop(answer.send(work(store))))))?)
             }
-            Open::Pool(_, settings) => work(&mut Store::open(settings, Access::Use)?),
+            Open::Pool(_) => work(&mut Store::open(&self.settings, Access::Use)?),
         })
     }
 
@@ -169,14 +197,31 @@ impl Handle {
         if result == Some(SELF_TEST) && matches!(self.health(py), Ok(Some(_))) {
             self.close(py);
         }
-        result.map_or(Ok(()), |result| self.record(py, Event::SelfTest, result)).and(tested)
+        if let Some(test) = tested.as_ref().err().and_then(Failure::self_test) {
+            // A second one changes nothing.
+            let _ = self.failed.set(test);
+        }
+        result.map_or(Ok(()), |result| self.record(py, &Record::new(Event::SelfTest, result))).and(tested)
     }
 
     /// How the pool is; nothing of one session.
     pub(crate) fn health(&self, py: Python<'_>) -> Result<Option<Health>, Failure> {
         self.while_open(py, |open| match open {
             Open::One(_) => Ok(None),
-            Open::Pool(pool, _) => Ok(Some(pool.health())),
+            Open::Pool(pool) => Ok(Some(pool.health())),
+        })
+    }
+
+    /// Runs `call` beside the store, the GIL released: the store is open, no known answer came out wrong, and it is not closed
+    /// before the call has ended.
+    pub(crate) fn while_serving<T: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce() -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        self.while_open(py, |_| match self.failed.get() {
+            Some(test) => Err(KeyError::SelfTest(test).into()),
+            None => call(),
         })
     }
 
@@ -211,9 +256,9 @@ impl Handle {
     }
 
     /// Records what is no use of a key, unless there is no log.
-    pub(crate) fn record(&self, py: Python<'_>, event: Event, result: &'static str) -> Result<(), Failure> {
+    pub(crate) fn record(&self, py: Python<'_>, record: &Record<'_>) -> Result<(), Failure> {
         let Some(log) = &self.audit else { return Ok(()) };
-        match py.detach(|| log.append(&Record::new(event, result))) {
+        match py.detach(|| log.append(record)) {
             Err(error) if log.options().required => Err(error.into()),
             Ok(()) | Err(_) => Ok(()),
         }

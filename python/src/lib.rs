@@ -8,12 +8,17 @@ mod card;
 mod conformance;
 mod error;
 mod gateway;
+mod given;
 mod handle;
 mod health;
 mod memory;
 mod payload;
+mod policy;
 mod profile;
+mod stats;
 mod store;
+mod vault;
+mod workers;
 
 use pyo3::pymodule;
 
@@ -23,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::audit::{AuditLog, Verified};
     #[pymodule_export]
-    use crate::card::{CardData, Pan, Secret, SensitiveData};
+    use crate::card::{CardData, CardOnFile, Pan, Secret, SensitiveData};
     #[pymodule_export]
     use crate::conformance::{Case, Report, run_conformance};
     #[pymodule_export]
@@ -33,9 +38,13 @@ mod _native {
     #[pymodule_export]
     use crate::payload::Payload;
     #[pymodule_export]
+    use crate::policy::Policy;
+    #[pymodule_export]
     use crate::profile::{Profile, profiles};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::vault::Vault;
 
     /// The version of this package.
     #[pymodule_export]

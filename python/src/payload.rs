@@ -26,7 +26,9 @@ impl Payload {
     fn new(frame: &Bound<'_, PyAny>, format: Option<&str>) -> Result<Self, Failure> {
         let Some(name) = format else { return Self::parse(frame) };
         let format = Format::ALL.into_iter().find(|format| format.name() == name);
-        let format = format.ok_or(Failure::Format)?;
+        let format = format.ok_or_else(|| {
+            Failure::argument("no payload format has this name; profiles begin with the names", "payload_format")
+        })?;
         Ok(Self(p2pe_crypto::Payload::parse_as(format, &bytes(frame)?)?))
     }
 
@@ -129,7 +131,7 @@ pub(crate) fn entry_name(entry: Entry) -> &'static str {
 }
 
 /// The bytes of a frame, wiped on drop: a device that is not in encrypting mode sends a card number in here.
-fn bytes(object: &Bound<'_, PyAny>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(crate) fn bytes(object: &Bound<'_, PyAny>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let bytes = if let Ok(bytes) = object.cast::<PyBytes>() {
         bytes.as_bytes().to_vec()
     } else if let Ok(bytes) = object.cast::<PyByteArray>() {

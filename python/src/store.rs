@@ -20,7 +20,7 @@ pub(crate) struct Store(pub(crate) Arc<Handle>);
 impl Store {
     /// Keys in memory, for tests and development.
     ///
-    /// `key_files` is `{name: (kind, path)}`: kind `tdes-base`, `aes-base` or `hmac`, and a file of hex digits.
+    /// `key_files` is `{name: (kind, path)}`: kind `tdes-base`, `aes-base`, `hmac` or `wrap`, and a file of hex digits.
     ///
     /// `audit` records each use of a key.
     ///
@@ -38,7 +38,7 @@ impl Store {
             .map(|(name, (kind, path))| Ok(KeyFile { id: key_id(&name, "key_files")?, kind, path }));
         let settings = StoreSettings::Memory(files.collect::<Result<_, ConfigError>>()?);
         let audit = audit.map(|audit| Arc::clone(&audit.get().0));
-        py.detach(|| Handle::open(&settings, None, audit)).map(Self)
+        py.detach(|| Handle::open(settings, None, audit)).map(Self)
     }
 
     /// Keys in a PKCS#11 token, whose user is logged in.
@@ -96,7 +96,7 @@ impl Store {
         let audit = audit.map(|audit| Arc::clone(&audit.get().0));
         if workers.is_none() && shards.is_none() && deadline.is_none() {
             let settings = StoreSettings::Pkcs11(Box::new(settings));
-            return py.detach(|| Handle::open(&settings, None, audit)).map(Self);
+            return py.detach(|| Handle::open(settings, None, audit)).map(Self);
         }
         let mut options = PoolOptions::new(settings);
         let within = |count: Option<usize>, usual: usize, most: usize| match count.unwrap_or(usual) {

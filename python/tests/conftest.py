@@ -5,11 +5,12 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support import Token, key_files
+from support import OpensVault, Token, built, init_vault, key_files, vault_key_files
 
 import p2pe_crypto as p2pe
 
@@ -92,6 +93,61 @@ def store(request: pytest.FixtureRequest) -> p2pe.Store:
     found = request.getfixturevalue(name)
     assert isinstance(found, p2pe.Store)
     return found
+
+
+@pytest.fixture(scope="session")
+def token_with_vault_keys(token: Token) -> Token:
+    """The token, with the keys `print` and `wrap` of a vault: made by `p2pe`, they never leave it."""
+    program = built("p2pe-cli") / "p2pe"
+    for name, kind in (("print", "hmac"), ("wrap", "wrap")):
+        generate: list[str | Path] = [program, "keys", "generate", "--id", name, "--kind", kind]
+        generate += ["--module", token.module, "--token", token.label, "--pin-file", token.pin_file]
+        subprocess.run(generate, check=True, capture_output=True)
+    return token
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes databases on a server that only this run knows, and names their URLs."""
+    program = built("throwaway-postgres", "--example", "serve") / "examples" / "serve"
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as serve:
+        assert serve.stdin is not None and serve.stdout is not None
+        serve_input, urls = serve.stdin, serve.stdout
+
+        def database() -> str:
+            serve_input.write("\n")
+            serve_input.flush()
+            url = urls.readline().strip()
+            if not url:
+                missing = "there is no PostgreSQL server (apt install postgresql)"
+                if "P2PE_ALL_TESTS" in os.environ:
+                    pytest.fail(missing)
+                pytest.skip(missing)
+            return url
+
+        yield database
+
+
+@pytest.fixture(params=["memory, sqlite", "token, sqlite", "memory, postgres", "token, postgres"])
+def opens_vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpensVault]:
+    """Opens vaults over one new database, with keys of either kind, and closes them."""
+    keys, database = request.param.split(", ")
+    if keys == "memory":
+        store = p2pe.Store.memory(vault_key_files(tmp_path))
+    else:
+        store = request.getfixturevalue("token_with_vault_keys").open()
+    sqlite = database == "sqlite"
+    address = str(tmp_path / "vault.db") if sqlite else request.getfixturevalue("postgres")()
+    init_vault(store, address).close()
+    with ExitStack() as opened:
+        opened.enter_context(store)
+        yield lambda **how: opened.enter_context(p2pe.Vault.open(store, address, **how))
+
+
+@pytest.fixture
+def vault(opens_vault: OpensVault) -> p2pe.Vault:
+    """A vault with four workers."""
+    return opens_vault(workers=4)
 
 
 @pytest.fixture

@@ -2,16 +2,18 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import p2pe_crypto as p2pe
 
 PACKAGE = Path(__file__).parents[1]
-VECTORS = PACKAGE.parent / "vectors" / "data"
+PROJECT = PACKAGE.parent
+VECTORS = PROJECT / "vectors" / "data"
 
 # What a SREDKey keypad typed: a published test payload.
 TYPED = (
@@ -22,6 +24,12 @@ TYPED = (
 PAN = "4761739001010010"
 
 Json = dict[str, Any]
+
+
+class OpensVault(Protocol):
+    """Opens a vault."""
+
+    def __call__(self, *, workers: int = 1, rate_limit: int = 600) -> p2pe.Vault: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,26 @@ def key_files(folder: Path) -> dict[str, tuple[Any, Path]]:
         path.write_text(key["value"] + "\n")
         files[key["id"]] = (key["kind"], path)
     return files
+
+
+def vault_key_files(folder: Path) -> dict[str, tuple[Any, Path]]:
+    """New keys `print` and `wrap` of a vault, written to files, as `Store.memory` takes them."""
+    files = {"print": ("hmac", folder / "print.hex"), "wrap": ("wrap", folder / "wrap.hex")}
+    for _, path in files.values():
+        path.write_text(secrets.token_hex(32))
+    return files
+
+
+def init_vault(store: p2pe.Store, address: Path | str | None = None) -> p2pe.Vault:
+    """A new vault with those keys."""
+    return p2pe.Vault.init(store, address, fingerprint_key="print", wrapping_key="wrap")
+
+
+def built(package: str, *arguments: str) -> Path:
+    """The folder of the project's programs, with those of a package built."""
+    build = ["cargo", "build", "--quiet", "--locked", "--package", package]
+    subprocess.run([*build, *arguments], cwd=PROJECT, check=True)
+    return Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "debug"
 
 
 def in_child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

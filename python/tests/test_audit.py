@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import PAN, TYPED, Json, Token, key_files
+from support import PAN, TYPED, Json, Token, init_vault, key_files, vault_key_files
 
 import p2pe_crypto as p2pe
 
@@ -161,6 +161,49 @@ def test_a_fork_does_not_write_its_parents_log(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "audit_forked\n"), done.stderr
     assert events(tmp_path / "log") == [("self-test", "ok")]
     assert p2pe.AuditLog.verify(tmp_path / "log").records == 1
+
+
+def test_a_vault_records_who_asked_for_a_card(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    store = p2pe.Store.memory(vault_key_files(tmp_path), audit=p2pe.AuditLog(log, actor="gateway-1"))
+    policy = p2pe.Policy("shop-1", purposes=["refund"])
+    with init_vault(store, tmp_path / "vault.db") as vault:
+        before = len(records(log))
+        token = vault.tokenize(policy, PAN)
+        vault.tokenize_batch(policy, [PAN, "4761"])
+        vault.detokenize(policy, token, caller="till 7", purpose="refund")
+        vault.delete(token, merchant="shop-1")
+        with pytest.raises(p2pe.UnknownTokenError):
+            vault.detokenize(policy, token, caller="till 7", purpose="refund")
+    told = [record for record in records(log)[before:] if "key" not in record]
+    assert [(record["event"], record["result"]) for record in told] == [
+        ("tokenize", "ok"),
+        ("tokenize", "ok"),
+        ("detokenize", "ok"),
+        ("delete-token", "ok"),
+        ("detokenize", "unknown_token"),
+    ]
+    assert {record["subject"] for record in told} == {"shop-1"}
+    assert (told[2]["caller"], told[2]["purpose"]) == ("till 7", "refund")
+    used = {(record["event"], record["key"]) for record in records(log) if "key" in record}
+    assert ("authenticate", "print") in used and ("unwrap-key", "wrap") in used
+    assert PAN not in json.dumps(records(log))
+    assert p2pe.AuditLog.verify(log).records == len(records(log))
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_a_card_whose_record_cannot_be_written_is_not_handed_out(tmp_path: Path, ahead: int) -> None:
+    log = tmp_path / "log"
+    audit = p2pe.AuditLog(log, actor="a", sync="none", file_size=1)
+    store = p2pe.Store.memory(vault_key_files(tmp_path), audit=audit)
+    policy = p2pe.Policy("shop-1", purposes=["refund"])
+    with init_vault(store, tmp_path / "vault.db") as vault:
+        token = vault.tokenize(policy, PAN)
+        # A file for each record: that of the key's use, or that of the card's way out, cannot be made.
+        (log / f"audit-{len(list(log.glob('*.jsonl'))) + ahead:08}.jsonl").mkdir()
+        with pytest.raises(p2pe.AuditError) as refused:
+            vault.detokenize(policy, token, caller="till 7", purpose="refund")
+        assert refused.value.code == "audit_file"
 
 
 def test_the_settings_open_it(tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ HIERARCHY = {
     p2pe.PoolError: p2pe.StoreError,
     p2pe.TokenOpenError: p2pe.StoreError,
     p2pe.WrongPinError: p2pe.TokenOpenError,
+    p2pe.VaultError: p2pe.Error,
+    p2pe.CardError: p2pe.VaultError,
+    p2pe.UnknownTokenError: p2pe.VaultError,
+    p2pe.RateLimitedError: p2pe.VaultError,
+    p2pe.DatabaseError: p2pe.VaultError,
 }
 
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import PACKAGE, Token, key_files
+from support import PACKAGE, PAN, PROJECT, Token, built, key_files
 
 README = (PACKAGE / "README.md").read_text()
-PROJECT = PACKAGE.parent
+PROJECT_README = (PROJECT / "README.md").read_text()
 
 
 def blocks(language: str, readme: str = README) -> list[str]:
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_snippets(folder: Path) -> None:
     snippets = [code for code in blocks("python") if "# needs a token" not in code]
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     names: dict[str, object] = {}
     for code in snippets:
         exec(compile(code, "README.md", "exec"), names)
@@ -44,28 +44,43 @@ def test_snippets_with_a_token(folder: Path, token: Token) -> None:
         exec(compile(code, "README.md", "exec"), names)
 
 
-def test_the_snippet_of_the_project(tmp_path: Path, token: Token) -> None:
-    """After the shell snippets that it follows there: they make a token of their own."""
-    readme = (PROJECT / "README.md").read_text()
-    build = ["cargo", "build", "--quiet", "--locked", "--package", "p2pe-cli"]
-    subprocess.run(build, cwd=PROJECT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
-    path = f"{target / 'debug'}{os.pathsep}{os.environ['PATH']}"
-    shell = blocks("sh", readme)[1].replace(
-        "/usr/lib/softhsm/libsofthsm2.so", str(token.module)
-    )
-    (python,) = blocks("python", readme)
-    run = f"{shell}\n{sys.executable} snippet.py"
-    (tmp_path / "snippet.py").write_text(python)
-    environment = {**os.environ, "PATH": path}
+def run_of_the_project(folder: Path, shell: str, python: str) -> list[str]:
+    """Runs a snippet of Python after the shell snippets that it follows; returns the lines that they print."""
+    (folder / "snippet.py").write_text(python)
+    path = f"{built('p2pe-cli')}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", run],
-        cwd=tmp_path,
-        env=environment,
+        ["bash", "-euo", "pipefail", "-c", f"{shell}\n{sys.executable} snippet.py"],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
     )
     assert ran.returncode == 0, ran.stderr
-    card, made = ran.stdout.splitlines()[-2:]
+    return ran.stdout.splitlines()
+
+
+def test_the_snippet_of_the_project(tmp_path: Path, token: Token) -> None:
+    """They make a token of their own."""
+    shell = blocks("sh", PROJECT_README)[1].replace(
+        "/usr/lib/softhsm/libsofthsm2.so", str(token.module)
+    )
+    card, made = run_of_the_project(tmp_path, shell, blocks("python", PROJECT_README)[0])[-2:]
     assert card == "476173******0010 2212 hybrid"
     assert made.startswith("tok_")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_tokens_that_lead_back(
+    tmp_path: Path, request: pytest.FixtureRequest, database: str
+) -> None:
+    """On SQLite as it stands there, and on PostgreSQL by another first line."""
+    shell = blocks("sh", PROJECT_README)[-1]
+    first, rest = shell.split("\n", 1)
+    assert first.startswith("export P2PE_DATABASE=vault.db ")
+    if database == "postgres":
+        shell = f"export P2PE_DATABASE='{request.getfixturevalue('postgres')()}'\n{rest}"
+    printed = run_of_the_project(tmp_path, shell, blocks("python", PROJECT_README)[1])
+    made, card = printed[-1].split(" ")
+    assert made.startswith("vtok_") and card == "476173******0010"
+    assert f"{made}  {card}" in printed  # what the shell had made
+    assert PAN not in "".join(printed)

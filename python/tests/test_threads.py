@@ -78,6 +78,16 @@ def test_many_calls_let_others_run(counter: Counter, gateway: p2pe.Gateway) -> N
         assert any(counter.moves_during(call) for _ in range(CALLS))
 
 
+def test_a_vault_lets_others_run(counter: Counter, vault: p2pe.Vault) -> None:
+    policy = p2pe.Policy("shop-1")
+    for call in (
+        lambda: vault.tokenize(policy, PAN),
+        lambda: vault.tokenize_batch(policy, [PAN]),
+        vault.stats,
+    ):
+        assert any(counter.moves_during(call) for _ in range(CALLS))
+
+
 def test_one_long_call_lets_others_run(counter: Counter, store: p2pe.Store) -> None:
     assert counter.moves_during(lambda: p2pe.run_conformance(store))
 

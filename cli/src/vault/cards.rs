@@ -1,6 +1,6 @@
 //! Cards on their way in: from a file or standard input, never from the command line.
 
-use std::{io, path::Path};
+use std::{io, path::Path, str};
 
 use p2pe_config::{read_file_wiped, read_wiped};
 use p2pe_crypto::{Expiry, Pan};
@@ -37,14 +37,8 @@ fn card(line: &[u8], with_expiry: bool) -> Result<(Pan, Option<Expiry>), Failure
     if !with_expiry {
         return Ok((pan, None));
     }
-    let expiry = date.and_then(expiry).ok_or_else(|| {
+    let expiry = date.and_then(|date| str::from_utf8(date).ok()?.parse().ok()).ok_or_else(|| {
         Failure::new(4, "expiry_format", "no expiry date behind the number", "write number, space and YYMM")
     })?;
     Ok((pan, Some(expiry)))
-}
-
-fn expiry(text: &[u8]) -> Option<Expiry> {
-    let digits: &[u8; 4] = text.try_into().ok()?;
-    let [a, b, c, d] = digits.iter().all(u8::is_ascii_digit).then(|| digits.map(|digit| digit - b'0'))?;
-    Expiry::new(a * 10 + b, c * 10 + d)
 }

@@ -1,7 +1,7 @@
 //! Card data, put together from the decrypted tracks of one payload.
 
 use alloc::{string::String, vec::Vec};
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 use zeroize::Zeroizing;
 
@@ -111,6 +111,31 @@ impl Expiry {
     #[must_use]
     pub fn month(&self) -> u8 {
         (self.0[2] - b'0') * 10 + self.0[3] - b'0'
+    }
+}
+
+impl FromStr for Expiry {
+    type Err = ExpiryError;
+
+    /// From `YYMM`.
+    fn from_str(text: &str) -> Result<Self, ExpiryError> {
+        let digits: &[u8; 4] = text.as_bytes().try_into().map_err(|_| ExpiryError)?;
+        let [a, b, c, d] = digits.map(|digit| digit.wrapping_sub(b'0'));
+        let all = digits.iter().all(u8::is_ascii_digit);
+        all.then(|| Self::new(a * 10 + b, c * 10 + d)).flatten().ok_or(ExpiryError)
+    }
+}
+
+/// Not an expiry date.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("an expiry date is four digits, YYMM")]
+pub struct ExpiryError;
+
+impl ExpiryError {
+    /// A stable name, for reports and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "expiry_format"
     }
 }
 

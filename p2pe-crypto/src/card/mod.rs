@@ -13,7 +13,9 @@ pub(crate) mod tags;
 
 pub use brand::Brand;
 pub use check_character::Charset;
-pub use data::{CardData, Entry, Expiry, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber};
+pub use data::{
+    CardData, Entry, Expiry, ExpiryError, JisStripe, SecurityCode, SensitiveData, ServiceCode, Track, TrackNumber,
+};
 pub use emv::ChipData;
 pub(crate) use pan::luhn_sum;
 pub use pan::{Pan, PanError, Truncated};

@@ -90,6 +90,12 @@ impl CardShaped {
         Self { kept }
     }
 
+    /// The digits that are kept.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.kept
+    }
+
     /// A random token for the card number. Whether it is free, only a store knows, which then draws another one, and
     /// raises [`TokenError::Exhausted`] when it finds none.
     ///

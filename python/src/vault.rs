@@ -1,0 +1,312 @@
+//! `Vault`: card numbers in a database, random tokens out, and the way back.
+
+use std::{
+    env,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+};
+
+use ::vault::{Card, KeyNames, RateLimit, holds_password, open_store};
+use p2pe_audit::{Event, Label, Record};
+use p2pe_config::key_id;
+use p2pe_crypto::MerchantId;
+use pyo3::{
+    prelude::*,
+    types::{PyAny, PyDict, PyString},
+};
+
+use crate::{
+    card::CardOnFile,
+    error::Failure,
+    given::{Given, Number},
+    handle::Handle,
+    policy::{Policy, purpose},
+    stats,
+    store::Store,
+    workers::{Open, Plan, Workers},
+};
+
+/// Where the database is named if the program does not: as for `p2pe vault`.
+const VARIABLE: &str = "P2PE_DATABASE";
+
+/// A vault: card numbers in a database, sealed under keys that the key store wraps; random tokens out; and the way back. For
+/// all threads; as many calls run at a time as it has `workers`, each with a session of its own at the key store.
+///
+/// Made by `Vault.init`, opened by `Vault.open`. Closes with `close()`, at the end of a `with` block, or when it is collected.
+/// It serves while its store is open. Open it after a fork, not before.
+#[pyclass(frozen, module = "p2pe_crypto")]
+pub(crate) struct Vault {
+    store: Arc<Handle>,
+    /// `None` once closed. A call holds it until it has its result. Nothing under this lock takes the GIL.
+    workers: RwLock<Option<Workers>>,
+    /// For `repr`.
+    database: String,
+}
+
+#[pymethods]
+impl Vault {
+    /// Makes a vault in an empty database, and opens it as `Vault.open` does. `fingerprint_key` and `wrapping_key` are names of
+    /// keys in the store, of kinds `hmac` and `wrap`.
+    ///
+    /// Raises `VaultError` with code `vault_already_initialised`, and what `Vault.open` raises.
+    #[staticmethod]
+    #[pyo3(signature = (store, address = None, /, *, fingerprint_key, wrapping_key, workers = 1, rate_limit = 600))]
+    fn init(
+        py: Python<'_>,
+        store: &Bound<'_, Store>,
+        address: Option<PathBuf>,
+        fingerprint_key: &str,
+        wrapping_key: &str,
+        workers: usize,
+        rate_limit: u32,
+    ) -> Result<Self, Failure> {
+        let fingerprint = key_id(fingerprint_key, "fingerprint_key")?;
+        let wrapping = key_id(wrapping_key, "wrapping_key")?;
+        Self::opened(py, store, address, workers, rate_limit, Some(KeyNames { fingerprint, wrapping }))
+    }
+
+    /// Opens a vault with the keys of an open store.
+    ///
+    /// `address` is the path of an SQLite file, or a URL, `postgres://…`; without one, that of the environment variable
+    /// `P2PE_DATABASE`. A password is never an argument: a URL with one comes from that variable, or names its file with
+    /// `?passfile=FILE`. `rate_limit` is how many card numbers a caller gets in a minute.
+    ///
+    /// Each of the `workers` opens the store's token, or reads its key files, for itself, and again after a fault.
+    ///
+    /// Raises `VaultError` with code `vault_not_initialised`, or `vault_wrong_key` if a key is not the one that the vault was
+    /// made with; `DatabaseError`; `ConfigError`, also for a store whose PIN somebody typed; `StoreError`.
+    #[staticmethod]
+    #[pyo3(signature = (store, address = None, /, *, workers = 1, rate_limit = 600))]
+    fn open(
+        py: Python<'_>,
+        store: &Bound<'_, Store>,
+        address: Option<PathBuf>,
+        workers: usize,
+        rate_limit: u32,
+    ) -> Result<Self, Failure> {
+        Self::opened(py, store, address, workers, rate_limit, None)
+    }
+
+    /// The token of a card, under a policy. `pan` is a `Pan`, or the digits as `str`, `bytes` or `bytearray`; `expiry` is
+    /// `YYMM`, for a policy with expiry date. A `request` of 1 to 64 bytes that is sent again within a day has the same token,
+    /// under a single-use policy too.
+    ///
+    /// Raises `CardError`; `VaultError`; `ArgumentError` for another `request`; `DatabaseError`; `StoreError`.
+    #[pyo3(signature = (policy, pan, /, expiry = None, *, request = None))]
+    fn tokenize(
+        &self,
+        py: Python<'_>,
+        policy: &Bound<'_, Policy>,
+        pan: &Bound<'_, PyAny>,
+        expiry: Option<&Bound<'_, PyString>>,
+        request: Option<String>,
+    ) -> Result<String, Failure> {
+        let (policy, card) = (policy.get().0.clone(), Given::read(pan, expiry)?);
+        let merchant = Label::of(policy.merchant().as_str());
+        let token = self.run(py, move |vault| Ok(vault.tokenize(&policy, card.card(), request.as_deref())?));
+        self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), token)
+    }
+
+    /// The tokens of many cards, in one transaction; some thousands at a time. Each card is a card number as `tokenize` takes
+    /// it, or with a policy with expiry date a pair of number and date. The list has, in their order, the token of each or the
+    /// exception that `tokenize` would raise for it: a card that fails, fails alone.
+    ///
+    /// Raises `VaultError`, `DatabaseError` and `StoreError` for what fails for all; then nothing is stored.
+    #[pyo3(signature = (policy, cards, /))]
+    fn tokenize_batch(
+        &self,
+        py: Python<'_>,
+        policy: &Bound<'_, Policy>,
+        cards: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let mut given = Vec::with_capacity(cards.len());
+        let mut refused = Vec::new();
+        for (index, card) in cards.iter().enumerate() {
+            match Given::read_one(card) {
+                Ok(card) => given.push(card),
+                Err(failure @ Failure::Card(..)) => refused.push((index, PyErr::from(failure))),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        let policy = policy.get().0.clone();
+        let merchant = Label::of(policy.merchant().as_str());
+        let tokens = self.run(py, move |vault| {
+            let cards: Vec<Card<'_>> = given.iter().map(Given::card).collect();
+            Ok(vault.tokenize_batch(&policy, &cards)?)
+        });
+        let tokens = self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), tokens)?;
+        let mut tokens = tokens.into_iter();
+        let mut refused = refused.into_iter().peekable();
+        (0..cards.len())
+            .map(|index| match refused.next_if(|(at, _)| *at == index) {
+                Some((_, error)) => Ok(error.into_value(py).into_any()),
+                None => match tokens.next() {
+                    Some(Ok(token)) => Ok(PyString::new(py, &token).into_any().unbind()),
+                    Some(Err(error)) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
+                    None => Err(Failure::VaultClosed.into()),
+                },
+            })
+            .collect()
+    }
+
+    /// The card of a token of the policy's merchant, for a `purpose` that the policy permits. Who asked is `caller`, 1 to 64
+    /// bytes; it is recorded in the database, and in the store's audit log, before the card is handed out.
+    ///
+    /// Raises `UnknownTokenError` for a token that is not there, not this merchant's, used or ended; `RateLimitedError`;
+    /// `VaultError`; `ArgumentError`; `DatabaseError`; `StoreError`.
+    #[pyo3(signature = (policy, token, /, *, caller, purpose))]
+    fn detokenize(
+        &self,
+        py: Python<'_>,
+        policy: &Bound<'_, Policy>,
+        token: String,
+        caller: String,
+        purpose: &str,
+    ) -> PyResult<CardOnFile> {
+        let (policy, purpose) = (policy.get().0.clone(), self::purpose(purpose)?);
+        let [merchant, what_for, by] = [policy.merchant().as_str(), purpose.name(), &caller].map(Label::of);
+        let record = |result| {
+            let record = about(Event::Detokenize, result, merchant.as_ref());
+            by.iter().fold(what_for.iter().fold(record, Record::purpose), Record::caller)
+        };
+        let card = self.run(py, move |vault| Ok(vault.detokenize(&caller, &policy, purpose, &token)?));
+        let card = self.recorded(py, record, card)?;
+        CardOnFile::new(py, card)
+    }
+
+    /// All tokens that a merchant has for a card number, with any expiry date and under any policy version, ended and used ones
+    /// too.
+    ///
+    /// Raises `CardError`; `ArgumentError`; `DatabaseError`; `StoreError`.
+    #[pyo3(signature = (pan, /, *, merchant))]
+    fn tokens_of(&self, py: Python<'_>, pan: &Bound<'_, PyAny>, merchant: &str) -> Result<Vec<String>, Failure> {
+        let (number, merchant) = (Number::read(pan)?, MerchantId::new(merchant)?);
+        self.run(py, move |vault| Ok(vault.tokens_of(&merchant, number.pan())?))
+    }
+
+    /// Deletes a token and its card.
+    ///
+    /// Raises `UnknownTokenError`; `ArgumentError`; `DatabaseError`; `StoreError`.
+    #[pyo3(signature = (token, /, *, merchant))]
+    fn delete(&self, py: Python<'_>, token: String, merchant: &str) -> Result<(), Failure> {
+        let (merchant, label) = (MerchantId::new(merchant)?, Label::of(merchant));
+        let deleted = self.run(py, move |vault| Ok(vault.delete(&merchant, &token)?));
+        self.recorded(py, |result| about(Event::DeleteToken, result, label.as_ref()), deleted)
+    }
+
+    /// How many tokens there are on each key and under each policy, as dictionaries.
+    ///
+    /// Raises `DatabaseError`; `StoreError`.
+    fn stats(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        stats::shown(py, &self.run(py, |vault| Ok(vault.stats()?))?)
+    }
+
+    /// Closes the vault, after the calls that other threads may be in; later ones raise `VaultError`. The store stays open.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| drop(self.workers.write().ok().and_then(|mut workers| workers.take())));
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) {
+        self.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Vault(Store({}), {:?})", self.store.shown(), self.database)
+    }
+
+    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        Err(Failure::Copy("Vault"))
+    }
+}
+
+impl Vault {
+    /// With names of keys, makes it first.
+    fn opened(
+        py: Python<'_>,
+        store: &Bound<'_, Store>,
+        address: Option<PathBuf>,
+        workers: usize,
+        rate_limit: u32,
+        names: Option<KeyNames>,
+    ) -> Result<Self, Failure> {
+        let (address, database) = named(address)?;
+        if !(1..=1_000).contains(&workers) {
+            return Err(Failure::Settings("a vault has 1 to 1000 workers"));
+        }
+        let store = Arc::clone(&store.get().0);
+        let keys = store.further();
+        if !keys.opens_alone() {
+            return Err(Failure::Settings(
+                "a vault opens the token again after a fault: name the PIN's file or variable",
+            ));
+        }
+        let workers = store.while_serving(py, || {
+            let rows = open_store(&address)?;
+            if let Some(names) = names {
+                ::vault::Vault::init(Arc::clone(&rows), keys.open()?, names)?;
+            }
+            let workers = Workers::start(workers, Plan { keys, rows, limit: RateLimit(rate_limit) })?;
+            // The first one opens it now.
+            workers.run(|_| Ok(()))?;
+            Ok(workers)
+        })?;
+        Ok(Self { store, workers: RwLock::new(Some(workers)), database })
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Open) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.store.while_serving(py, || {
+            let workers = self.workers.read().map_err(|_| Failure::VaultClosed)?;
+            workers.as_ref().ok_or(Failure::VaultClosed)?.run(work)
+        })
+    }
+
+    /// Records how something ended, unless the vault was not even asked. What cannot be recorded does not count as done.
+    fn recorded<'r, T>(
+        &self,
+        py: Python<'_>,
+        record: impl FnOnce(&'static str) -> Record<'r>,
+        outcome: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match outcome.as_ref().err().map_or(Some("ok"), Failure::code) {
+            Some(result) => self.store.record(py, &record(result)).and(outcome),
+            None => outcome,
+        }
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        // Closing a session is a call to the device. While the interpreter ends there is no GIL to release.
+        let _ = Python::try_attach(|py| self.close(py));
+    }
+}
+
+/// The address of a database, and what may be shown of it.
+fn named(address: Option<PathBuf>) -> Result<(String, String), Failure> {
+    let Some(given) = address else {
+        let named = env::var(VARIABLE).ok().filter(|address| !address.is_empty());
+        let address = named.ok_or(Failure::Settings("no database is named: pass its address, or set P2PE_DATABASE"))?;
+        let shown = if holds_password(&address) { VARIABLE.into() } else { address.clone() };
+        return Ok((address, shown));
+    };
+    let address = given.to_str().ok_or(Failure::Settings("the address of the database is not UTF-8 text"))?;
+    if holds_password(address) {
+        return Err(Failure::Settings(
+            "a password is no argument: name its file with ?passfile=FILE or PGPASSFILE, or put the URL into P2PE_DATABASE",
+        ));
+    }
+    Ok((address.into(), address.into()))
+}
+
+fn about<'r>(event: Event, result: &'static str, merchant: Option<&'r Label>) -> Record<'r> {
+    merchant.into_iter().fold(Record::new(event, result), Record::subject)
+}
