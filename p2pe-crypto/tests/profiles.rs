@@ -76,6 +76,23 @@ fn the_catalogue_is_what_profiles_are_written_as() {
 }
 
 #[test]
+fn a_profile_has_its_name_and_nothing_more_of_the_catalogue() {
+    for table in CATALOGUE.split("name = \"").skip(1) {
+        let name = table.split('"').next().unwrap();
+        assert_eq!(name.parse::<DeviceProfile>().unwrap().to_string(), name);
+        for wrong in
+            [&table[..table.len() - 2], &table[..name.len() + 2], &name[..name.len() - 1], &format!("{name} "), ""]
+        {
+            assert!(wrong.parse::<DeviceProfile>().is_err(), "{wrong}");
+        }
+        // With more lines of the table, each up to a quote.
+        for (at, _) in table.match_indices("\"\n") {
+            assert!(at == name.len() || table[..at].parse::<DeviceProfile>().is_err());
+        }
+    }
+}
+
+#[test]
 fn a_block_by_itself() {
     for (cipher, name) in ciphers() {
         let ecb: Vec<u8> = checked(TRACK2).chunks(cipher.block()).flat_map(|block| enc(cipher, block)).collect();

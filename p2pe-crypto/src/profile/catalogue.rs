@@ -21,8 +21,9 @@ impl FromStr for DeviceProfile {
     /// One of [`DeviceProfile::builtin`], by its name.
     fn from_str(name: &str) -> Result<Self, ProfileError> {
         let is_of = |table: &&str| {
-            let behind = table.strip_prefix("name = \"").and_then(|rest| rest.strip_prefix(name));
-            behind.is_some_and(|rest| rest.starts_with("\"\n"))
+            // Up to its quote: what is asked for may be more of the table.
+            let own = table.strip_prefix("name = \"").and_then(|rest| rest.split_once('"'));
+            own.is_some_and(|(own, _)| own == name)
         };
         tables().find(is_of).and_then(read).ok_or(ProfileError::Unknown)?.try_into()
     }
