@@ -1,6 +1,6 @@
 //! Storing rows: all at once those that meet nothing, one by one what is left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{
     fault::Fault,
@@ -9,31 +9,18 @@ use super::{
 };
 use crate::{New, Put, Request, Row, StoreError};
 
-/// Rows on the newest keys, under policies that have no successor. What a unique index refuses is left out.
+/// Rows of one tenant and policy version, on the newest keys, if the version has no successor. What a unique index refuses is
+/// left out.
 const ALL: &str = "
     INSERT INTO tokens (id, tenant, policy, token, print_version, fingerprint, pan_fingerprint, key_version, nonce, sealed, ends,
         single_use)
-    SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[],
-        $9::bigint[], $10::bytea[], $11::bigint[], $12::boolean[])
-        AS r (id, tenant, policy, token, print_version, fingerprint, pan_fingerprint, key_version, nonce, sealed, ends, single_use)
-    WHERE r.print_version = (SELECT max(version) FROM fingerprint_keys)
-        AND r.key_version = (SELECT max(k.version) FROM data_keys k WHERE k.tenant = r.tenant)
-        AND NOT EXISTS (SELECT 1 FROM successions s WHERE s.tenant = r.tenant AND s.version = r.policy)
+    SELECT id, $1::text, $2::bigint, token, $3::bigint, fingerprint, pan_fingerprint, $4::bigint, nonce, sealed, ends, single_use
+    FROM unnest($5::bytea[], $6::text[], $7::bytea[], $8::bytea[], $9::bigint[], $10::bytea[], $11::bigint[], $12::boolean[])
+        AS r (id, token, fingerprint, pan_fingerprint, nonce, sealed, ends, single_use)
+    WHERE $3 = (SELECT max(version) FROM fingerprint_keys)
+        AND $4 = (SELECT max(version) FROM data_keys WHERE tenant = $1)
+        AND NOT EXISTS (SELECT 1 FROM successions WHERE tenant = $1 AND version = $2)
     ON CONFLICT DO NOTHING RETURNING id";
-
-/// What stands in the way of rows that were not stored.
-const WHY: &str = "
-    SELECT id, print_version = (SELECT max(version) FROM fingerprint_keys)
-            AND key_version = (SELECT max(k.version) FROM data_keys k WHERE k.tenant = r.tenant),
-        EXISTS (SELECT 1 FROM tokens t WHERE t.tenant = r.tenant AND t.id = r.id),
-        EXISTS (SELECT 1 FROM successions s WHERE s.tenant = r.tenant AND s.version = r.policy),
-        EXISTS (SELECT 1 FROM tokens t WHERE t.tenant = r.tenant AND t.token = r.token)
-    FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
-        AS r (id, tenant, policy, token, print_version, key_version)";
-
-/// So many requests whose time is over are forgotten at once.
-const FORGOTTEN: &str = "DELETE FROM requests WHERE (tenant, name) IN \
-    (SELECT tenant, name FROM requests WHERE ends <= $1 LIMIT 100 FOR UPDATE SKIP LOCKED)";
 
 type Id = [u8; 16];
 
@@ -48,42 +35,47 @@ pub(super) async fn put(s: &mut Session, rows: &[New], now: u64) -> Result<Vec<P
             return Ok(vec![Put::Stored]);
         }
     }
-    s.run(SERIALIZABLE).await?;
-    if !alone && !likely.is_empty() {
-        stored = all(s, &likely, false).await?;
-    }
     if rows.iter().any(|new| new.request.is_some()) {
-        s.execute(FORGOTTEN, &[&long(now)]).await?;
+        forget(s, now).await?;
     }
-    let why = why(s, rows.iter().map(|new| &new.row).filter(|row| !stored.contains(&row.id.0))).await?;
+    s.run(SERIALIZABLE).await?;
+    if !alone {
+        for alike in likely.chunk_by(|one, next| group(one) == group(next)) {
+            stored.extend(all(s, alike, false).await?);
+        }
+    }
     let mut puts = Vec::with_capacity(rows.len());
     for new in rows {
-        puts.push(match why.get(&new.row.id.0) {
-            Some(why) => one(s, new, why, now).await?,
-            None => Put::Stored,
-        });
+        puts.push(if stored.contains(&new.row.id.0) { Put::Stored } else { one(s, new, now).await? });
     }
     s.run("COMMIT").await?;
     Ok(puts)
 }
 
+/// Rows that one statement can store: tenant, policy, fingerprint key, data key.
+fn group(row: &Row) -> (&str, [i64; 3]) {
+    (&row.tenant, [row.policy, row.print_version, row.key_version].map(i64::from))
+}
+
 /// The ids of those that were stored, in a transaction that is open, or in one of its own.
 async fn all(s: &mut Session, rows: &[&Row], of_its_own: bool) -> Result<HashSet<Id>, Fault> {
+    let Some(first) = rows.first() else { return Ok(HashSet::new()) };
+    let (tenant, [policy, print_version, key_version]) = group(first);
     let blobs = |of: fn(&Row) -> &[u8]| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
-    let texts = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
-    let numbers = |of: fn(&Row) -> i64| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
+    let tokens: Vec<&str> = rows.iter().map(|row| row.token.as_str()).collect();
+    let nonces: Vec<i64> = rows.iter().map(|row| long(row.nonce)).collect();
     let ends: Vec<Option<i64>> = rows.iter().map(|row| row.ends.map(long)).collect();
     let single_use: Vec<bool> = rows.iter().map(|row| row.single_use).collect();
     let values: Values<'_> = &[
+        &tenant,
+        &policy,
+        &print_version,
+        &key_version,
         &blobs(|row| &row.id.0),
-        &texts(|row| &row.tenant),
-        &numbers(|row| row.policy.into()),
-        &texts(|row| &row.token),
-        &numbers(|row| row.print_version.into()),
+        &tokens,
         &blobs(|row| &row.fingerprint),
         &blobs(|row| &row.pan_fingerprint),
-        &numbers(|row| row.key_version.into()),
-        &numbers(|row| long(row.nonce)),
+        &nonces,
         &blobs(|row| &row.sealed),
         &ends,
         &single_use,
@@ -95,49 +87,16 @@ async fn all(s: &mut Session, rows: &[&Row], of_its_own: bool) -> Result<HashSet
     stored.iter().map(|record| bytes(record, 0, "id")).collect()
 }
 
-struct Why {
-    on_newest_keys: bool,
-    /// An earlier attempt was done after all.
-    stored: bool,
-    replaced: bool,
-    taken: bool,
-}
-
-async fn why(s: &mut Session, rows: impl Iterator<Item = &Row>) -> Result<HashMap<Id, Why>, Fault> {
-    let rows: Vec<&Row> = rows.collect();
-    if rows.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let ids: Vec<&[u8]> = rows.iter().map(|row| &row.id.0[..]).collect();
-    let tenants: Vec<&str> = rows.iter().map(|row| row.tenant.as_str()).collect();
-    let tokens: Vec<&str> = rows.iter().map(|row| row.token.as_str()).collect();
-    let numbers = |of: fn(&Row) -> u32| rows.iter().map(|row| i64::from(of(row))).collect::<Vec<_>>();
-    let (policies, prints, keys) =
-        (numbers(|row| row.policy), numbers(|row| row.print_version), numbers(|row| row.key_version));
-    let found = s.query(WHY, &[&ids, &tenants, &policies, &tokens, &prints, &keys]).await?;
-    let why = found.iter().map(|record| {
-        let on_newest_keys = get::<Option<bool>>(record, 1)? == Some(true);
-        let why = Why { on_newest_keys, stored: get(record, 2)?, replaced: get(record, 3)?, taken: get(record, 4)? };
-        Ok((bytes(record, 0, "id")?, why))
-    });
-    why.collect()
-}
-
-/// A row that meets something, in a transaction that is open.
-async fn one(s: &mut Session, new: &New, why: &Why, now: u64) -> Result<Put, Fault> {
+/// A row that may meet something, in a transaction that is open.
+async fn one(s: &mut Session, new: &New, now: u64) -> Result<Put, Fault> {
     let row = &new.row;
-    let tenant = row.tenant.as_str();
-    if why.stored {
-        return Ok(Put::Stored);
-    }
-    if !why.on_newest_keys {
-        return Ok(Put::OldKey);
-    }
     let prints: Vec<&[u8]> = std::iter::once(&row.fingerprint).chain(&new.earlier).map(|print| &print[..]).collect();
     if let Some(request) = &new.request
         && let Some(put) = asked_before(s, row, &prints, request, now).await?
     {
-        return Ok(put);
+        // By an old key, the card looks like another one.
+        let old = put == Put::RequestReused && !why(s, row).await?.on_newest_keys;
+        return Ok(if old { Put::OldKey } else { put });
     }
     if !row.single_use
         && let Some(token) = of_card(s, row, &prints, now).await?
@@ -145,47 +104,59 @@ async fn one(s: &mut Session, new: &New, why: &Why, now: u64) -> Result<Put, Fau
         remember(s, new, &token).await?;
         return Ok(Put::Has(token));
     }
-    if why.replaced {
-        return Ok(Put::PolicyReplaced);
+    if all(s, &[row], false).await?.is_empty() {
+        let put = left_out(s, row).await?;
+        if put != Put::Stored {
+            return Ok(put);
+        }
     }
-    if why.taken {
-        return Ok(Put::TokenTaken);
-    }
-    let sql = "INSERT INTO tokens (id, tenant, policy, token, print_version, fingerprint, pan_fingerprint, key_version, nonce, \
-               sealed, ends, single_use) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-               ON CONFLICT DO NOTHING";
-    let (print, pan, sealed) = (&row.fingerprint[..], &row.pan_fingerprint[..], &row.sealed[..]);
-    let numbers = (i64::from(row.print_version), i64::from(row.key_version), i64::from(row.policy));
-    let (nonce, ends) = (long(row.nonce), row.ends.map(long));
-    let (id, token) = (&row.id.0[..], row.token.as_str());
-    let stored = s
-        .execute(
-            sql,
-            &[
-                &id,
-                &tenant,
-                &numbers.2,
-                &token,
-                &numbers.0,
-                &print,
-                &pan,
-                &numbers.1,
-                &nonce,
-                &sealed,
-                &ends,
-                &row.single_use,
-            ],
-        )
-        .await?;
-    if stored == 0 {
-        let sql = "SELECT 1 FROM tokens WHERE tenant = $1 AND token = $2";
-        return match s.query_opt(sql, &[&tenant, &token]).await? {
-            Some(_) => Ok(Put::TokenTaken),
-            None => Err(StoreError::Malformed("the counter of nonces").into()),
-        };
-    }
-    remember(s, new, token).await?;
+    remember(s, new, &row.token).await?;
     Ok(Put::Stored)
+}
+
+/// What stands in the way of a row whose card has no token.
+async fn left_out(s: &mut Session, row: &Row) -> Result<Put, Fault> {
+    let sql = "SELECT id FROM tokens WHERE tenant = $1 AND token = $2";
+    let namesake = s.query_opt(sql, &[&row.tenant, &row.token]).await?;
+    let namesake: Option<Id> = namesake.map(|record| bytes(&record, 0, "id")).transpose()?;
+    if namesake == Some(row.id.0) {
+        // An earlier attempt was done after all.
+        return Ok(Put::Stored);
+    }
+    let why = why(s, row).await?;
+    match namesake {
+        _ if !why.on_newest_keys => Ok(Put::OldKey),
+        _ if why.replaced => Ok(Put::PolicyReplaced),
+        Some(_) => Ok(Put::TokenTaken),
+        None => Err(StoreError::Malformed("the counter of nonces").into()),
+    }
+}
+
+struct Why {
+    on_newest_keys: bool,
+    replaced: bool,
+}
+
+async fn why(s: &mut Session, row: &Row) -> Result<Why, Fault> {
+    let (tenant, [policy, print_version, key_version]) = group(row);
+    let sql = "SELECT $3::bigint = (SELECT max(version) FROM fingerprint_keys) \
+                   AND $4::bigint = (SELECT max(version) FROM data_keys WHERE tenant = $1::text), \
+               EXISTS (SELECT 1 FROM successions WHERE tenant = $1 AND version = $2::bigint)";
+    let found = s.query_opt(sql, &[&tenant, &policy, &print_version, &key_version]).await?;
+    let Some(found) = found else { return Err(StoreError::Malformed("keys").into()) };
+    let on_newest_keys = get::<Option<bool>>(&found, 0)? == Some(true);
+    Ok(Why { on_newest_keys, replaced: get(&found, 1)? })
+}
+
+/// Deletes the names of requests whose time is over, some at a time.
+async fn forget(s: &mut Session, now: u64) -> Result<(), Fault> {
+    let now = long(now);
+    for over in s.query("SELECT tenant, name FROM requests WHERE ends <= $1 LIMIT 100", &[&now]).await? {
+        let (tenant, name): (&str, &str) = (get(&over, 0)?, get(&over, 1)?);
+        let sql = "DELETE FROM requests WHERE tenant = $1 AND name = $2 AND ends <= $3";
+        s.execute(sql, &[&tenant, &name, &now]).await?;
+    }
+    Ok(())
 }
 
 /// What a named request got before, if that is remembered.
@@ -211,8 +182,9 @@ async fn asked_before(
 async fn of_card(s: &mut Session, row: &Row, prints: &[&[u8]], now: u64) -> Result<Option<String>, Fault> {
     let (tenant, policy) = (row.tenant.as_str(), i64::from(row.policy));
     let sql = "SELECT token, coalesce(ends > $4, true) FROM tokens \
-               WHERE tenant = $1 AND policy = $2 AND fingerprint = ANY ($3) AND NOT single_use";
-    for found in s.query(sql, &[&tenant, &policy, &prints, &long(now)]).await? {
+               WHERE tenant = $1 AND policy = $2 AND fingerprint = $3 AND NOT single_use";
+    for print in prints {
+        let Some(found) = s.query_opt(sql, &[&tenant, &policy, print, &long(now)]).await? else { continue };
         let (token, lives): (String, bool) = (get(&found, 0)?, get(&found, 1)?);
         if lives {
             return Ok(Some(token));

@@ -18,13 +18,14 @@ pub(super) async fn find(
     fingerprints: &[[u8; 32]],
     now: u64,
 ) -> Result<Vec<Option<String>>, Fault> {
-    let sql = "SELECT fingerprint, token FROM tokens \
-               WHERE tenant = $1 AND policy = $2 AND fingerprint = ANY ($3) AND NOT single_use AND coalesce(ends > $4, true)";
-    let wanted: Vec<&[u8]> = fingerprints.iter().map(|print| &print[..]).collect();
-    let found = s.query(sql, &[&tenant, &i64::from(policy), &wanted, &long(now)]).await?;
-    let tokens = found.iter().map(|record| Ok((bytes::<32>(record, 0, "fingerprint")?, get(record, 1)?)));
-    let tokens: HashMap<[u8; 32], String> = tokens.collect::<Result<_, Fault>>()?;
-    Ok(fingerprints.iter().map(|print| tokens.get(print).cloned()).collect())
+    let sql = "SELECT token FROM tokens \
+               WHERE tenant = $1 AND policy = $2 AND fingerprint = $3 AND NOT single_use AND coalesce(ends > $4, true)";
+    let mut tokens = Vec::with_capacity(fingerprints.len());
+    for print in fingerprints {
+        let found = s.query_opt(sql, &[&tenant, &i64::from(policy), &&print[..], &long(now)]).await?;
+        tokens.push(found.map(|record| get(&record, 0)).transpose()?);
+    }
+    Ok(tokens)
 }
 
 pub(super) async fn by_token(s: &mut Session, tenant: &str, token: &str) -> Result<Option<Row>, Fault> {
@@ -33,9 +34,14 @@ pub(super) async fn by_token(s: &mut Session, tenant: &str, token: &str) -> Resu
 }
 
 pub(super) async fn by_pan(s: &mut Session, tenant: &str, prints: &[[u8; 32]]) -> Result<Vec<Row>, Fault> {
-    let prints: Vec<&[u8]> = prints.iter().map(|print| &print[..]).collect();
-    let sql = select_rows!("WHERE tenant = $1 AND pan_fingerprint = ANY ($2) ORDER BY policy, token");
-    rows(&s.query(sql, &[&tenant, &prints]).await?)
+    let mut all = Vec::new();
+    for print in prints {
+        let found =
+            s.query(select_rows!("WHERE tenant = $1 AND pan_fingerprint = $2"), &[&tenant, &&print[..]]).await?;
+        all.extend(rows(&found)?);
+    }
+    all.sort_by(|one, other| (one.policy, &one.token).cmp(&(other.policy, &other.token)));
+    Ok(all)
 }
 
 /// Counts, uses the token up and records. `id` is the call's.

@@ -16,8 +16,8 @@ pub(super) struct Server {
     pub(super) tls: Option<MakeRustlsConnect>,
 }
 
-/// A commit is on disk, and on the synchronous standbys if there are any, before it is answered. Plans are made once, and read
-/// rows through indexes, so that a transaction conflicts with few others; the server takes such plans for dear ones and would
+/// A commit is on disk, and on the synchronous standbys if there are any, before it is answered. Plans are kept, and read rows
+/// through indexes, so that a transaction conflicts with few others; the server takes such plans for dear ones and would
 /// compile each (`jit`). A transaction whose caller is gone ends. An engine that does not know one of the settings does without.
 const SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
@@ -38,9 +38,15 @@ pub(super) const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+/// A statement is prepared again whenever it was used twice as often, and each time it was used so often. Its plan was made for the
+/// tables as they were: for one that was empty, any index that begins with the tenant looks as good as the one that leads to the
+/// row. The server sees that only when it analyzes the table, a minute later or never.
+const USES: u64 = 1024;
+
 pub(super) struct Session {
     client: Client,
-    statements: HashMap<&'static str, Statement>,
+    /// With how often each was used.
+    statements: HashMap<&'static str, (Statement, u64)>,
     /// Drives the connection while a call waits for it; dropped, it closes the socket.
     runtime: Option<Runtime>,
 }
@@ -130,11 +136,16 @@ impl Session {
     }
 
     async fn prepared(&mut self, sql: &'static str) -> Result<Statement, Fault> {
-        if let Some(statement) = self.statements.get(sql) {
+        let uses = self.statements.get(sql).map_or(0, |(_, uses)| *uses);
+        if !uses.is_power_of_two()
+            && !uses.is_multiple_of(USES)
+            && let Some((statement, uses)) = self.statements.get_mut(sql)
+        {
+            *uses += 1;
             return Ok(statement.clone());
         }
         let statement = self.client.prepare(sql).await?;
-        self.statements.insert(sql, statement.clone());
+        self.statements.insert(sql, (statement.clone(), uses + 1));
         Ok(statement)
     }
 }
