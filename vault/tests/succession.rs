@@ -44,6 +44,8 @@ fn of_fingerprint_keys() {
     let print = database(folder.path()).by_token("shop", &tokens[7]).unwrap().unwrap().fingerprint;
     // A process from before, which learns of it on its way.
     let running = opened(folder.path());
+    // Another one, which learns of it when all is done, by a request that was answered before.
+    let late = opened(folder.path());
 
     let interrupted = catch_unwind(AssertUnwindSafe(|| {
         vault.rotate_fingerprint_key(&id("fingerprints-2"), |moved, _| assert!(moved < 200, "interrupted")).map(|_| ())
@@ -87,6 +89,7 @@ fn of_fingerprint_keys() {
     assert_eq!((done.key.as_str(), done.moved), ("fingerprints-2", 251));
     assert_eq!(progress, [(0, 251), (200, 51), (251, 0)]);
     assert_eq!(on(&vault), [(2, "fingerprints-2".into(), 452)]);
+    assert_eq!(late.tokenize(&dated, card, Some("order")).unwrap(), other);
     for vault in [&running, &vault] {
         assert_eq!(all_tokens(vault, &shop, &pans), tokens);
         assert_eq!(vault.tokenize(&shop, &pan(1000), None).unwrap(), between);
@@ -97,7 +100,7 @@ fn of_fingerprint_keys() {
     }
     // The old key is no longer asked for, and no fingerprint under it is left.
     assert!(opened_without_first(&folder).is_ok());
-    drop((vault, running));
+    drop((vault, running, late));
     if !on_postgres() {
         // PostgreSQL keeps the old version of a row until it is vacuumed.
         behind_its_back(folder.path(), "PRAGMA wal_checkpoint(TRUNCATE)");
