@@ -17,6 +17,18 @@ pub fn open_store(address: &str) -> Result<Arc<dyn VaultStore>, StoreError> {
     }
 }
 
+/// The databases of a set, for [`crate::ShardedVault`]. A server of PostgreSQL that is down is no failure here: the first call finds out.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn open_stores<A: AsRef<str>>(addresses: &[A]) -> Result<Vec<Arc<dyn VaultStore>>, StoreError> {
+    let open = |address: &A| match address.as_ref().split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Ok(Arc::new(Postgres::at(address.as_ref())?) as Arc<dyn VaultStore>),
+        _ => open_store(address.as_ref()),
+    };
+    addresses.iter().map(open).collect()
+}
+
 /// Whether an address has a password in it: such a one must not stand on a command line, where every user of the machine reads it.
 #[must_use]
 pub fn holds_password(address: &str) -> bool {

@@ -44,7 +44,7 @@ impl<K: KeyStore> Vault<K> {
     pub(crate) fn add_key(&self, tenant: &str, newest: Option<u32>) -> Result<(), VaultError> {
         // The wrapping key may have been changed since this vault was opened.
         let header = self.reload()?;
-        let (_, wrapped) = new_key(&self.keys, &header.wrapping_key)?;
+        let (_, wrapped) = new_key(&*self.keys, &header.wrapping_key)?;
         self.rows.add_key(tenant, newest, &header.wrapping_key, wrapped)?;
         self.forget_newest(tenant);
         Ok(())
@@ -65,7 +65,7 @@ impl<K: KeyStore> Vault<K> {
         if let Some(key) = self.data_keys.borrow().get(&place) {
             return Ok(Rc::clone(key));
         }
-        let key = Rc::new(DataKey::new(&*unwrap(&self.keys, &stored.wrapped_by, &stored.wrapped)?));
+        let key = Rc::new(DataKey::new(&*unwrap(&*self.keys, &stored.wrapped_by, &stored.wrapped)?));
         self.data_keys.borrow_mut().insert(place, Rc::clone(&key));
         Ok(key)
     }

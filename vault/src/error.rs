@@ -6,7 +6,7 @@ use p2pe_crypto::TokenError;
 use crate::{RowId, StoreError};
 
 /// A request that was not fulfilled.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultError {
     /// The card number, the policy or the text of the token.
@@ -48,6 +48,12 @@ pub enum VaultError {
     /// The database holds a vault already.
     #[error("the database holds a vault already")]
     AlreadyInitialised,
+    /// The database is this shard of so many: they are opened together only ([`crate::ShardedVault`]).
+    #[error("the database is shard {0} of {1}: open all of them together")]
+    Shard(u32, u32),
+    /// The databases are not the shards of one set, each of them once; why.
+    #[error("the databases are no set: {0}")]
+    NoSet(&'static str),
     /// The key store has another key of this name than the vault was made with.
     #[error("key {0} is not the one that the vault was made with")]
     WrongKey(KeyId),
@@ -77,6 +83,8 @@ impl VaultError {
             Self::Corrupted(_) => "row_corrupted",
             Self::NotInitialised => "vault_not_initialised",
             Self::AlreadyInitialised => "vault_already_initialised",
+            Self::Shard(..) => "vault_is_shard",
+            Self::NoSet(_) => "vault_no_set",
             Self::WrongKey(_) => "vault_wrong_key",
             Self::Key(error) => error.code(),
             Self::Store(error) => error.code(),

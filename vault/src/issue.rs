@@ -5,12 +5,12 @@ use getrandom::{SysRng, rand_core::TryRng};
 use p2pe_crypto::{Pan, Policy, TokenError, TokenForm, Uses, VaultToken};
 
 use crate::{
-    Card, New, Put, Request, Row, RowId, Vault, VaultError,
+    Card, New, Put, Request, Row, RowId, Shard, Vault, VaultError,
     fingerprint::{Prints, prints},
     observe,
 };
 
-/// How often a token is drawn that turns out to be another card's.
+/// How often a token is drawn that turns out to be another card's; and for each shard, until one leads to the right one.
 const DRAWS: usize = 64;
 
 pub(crate) type Answer = Result<String, VaultError>;
@@ -24,8 +24,14 @@ impl<K: KeyStore> Vault<K> {
     /// [`VaultError::RequestReused`], [`VaultError::PolicyReplaced`], [`VaultError::Name`], [`VaultError::KeySpent`],
     /// [`VaultError::Key`], [`VaultError::Store`].
     pub fn tokenize<'a>(&self, policy: &Policy, card: impl Into<Card<'a>>, request: Option<&str>) -> Answer {
-        request.map(name).transpose()?;
+        let request = request.map(|name| self.request(name)).transpose()?;
         observe::tokenized(|| self.issue(policy, &[card.into()], request))?.pop().unwrap_or(Err(VaultError::Unknown))
+    }
+
+    /// A request that is made now.
+    pub(crate) fn request(&self, named: &str) -> Result<Request, VaultError> {
+        name(named)?;
+        Ok(Request { name: named.into(), ends: (self.now)().saturating_add(self.remembered.as_secs()) })
     }
 
     /// The tokens of many cards, in one transaction: each result as if it were alone.
@@ -45,17 +51,10 @@ impl<K: KeyStore> Vault<K> {
         &self,
         policy: &Policy,
         cards: &[Card<'_>],
-        request: Option<&str>,
+        request: Option<Request>,
     ) -> Result<Vec<Answer>, VaultError> {
         let (tenant, now) = (policy.merchant().as_str(), (self.now)());
-        let ends = now.saturating_add(self.remembered.as_secs());
-        let request = request.map(|name| Request { name: name.into(), ends });
-        let refused = |card: &Card<'_>| match policy.admits(card.pan) {
-            Ok(()) if card.expiry.is_some() == policy.has_expiry() => None,
-            Ok(()) => Some(Err(VaultError::Expiry)),
-            Err(error) => Some(Err(error.into())),
-        };
-        let mut tokens: Vec<Option<Answer>> = cards.iter().map(refused).collect();
+        let mut tokens: Vec<Option<Answer>> = cards.iter().map(|card| admitted(policy, *card).err().map(Err)).collect();
         // A card alone is mostly known. Of many, most are new: those that are not are found when they are to be stored.
         let look = policy.uses() == Uses::Multi && request.is_none() && cards.len() == 1;
         for _ in 0..DRAWS {
@@ -96,7 +95,7 @@ impl<K: KeyStore> Vault<K> {
     fn fingerprint(&self, tenant: &str, cards: &[Card<'_>], open: &mut Open) -> Result<(), VaultError> {
         for key in self.header().fingerprint_keys.iter().rev() {
             let cards = open.places.iter().map(|at| cards[*at]);
-            open.prints.push((key.version, prints(&self.keys, &key.key, tenant, cards)?));
+            open.prints.push((key.version, prints(&*self.keys, &key.key, tenant, cards)?));
         }
         Ok(())
     }
@@ -132,11 +131,11 @@ impl<K: KeyStore> Vault<K> {
         if missing.is_empty() {
             return Ok((places, rows));
         }
-        let ((version, key), mut random) = (self.newest_key(tenant)?, Random::default());
+        let ((version, key), header, mut random) = (self.newest_key(tenant)?, self.header(), Random::default());
         let count = missing.len();
         for i in missing {
             let at = &open.places[i];
-            let token = match draw(policy, cards[*at].pan, &mut random) {
+            let token = match draw(policy, cards[*at].pan, header.shard.as_ref(), &mut random) {
                 Ok(token) => token,
                 Err(error) => {
                     tokens[*at] = Some(Err(error.into()));
@@ -185,12 +184,26 @@ fn places(tokens: &[Option<Answer>]) -> Vec<usize> {
     (0..tokens.len()).filter(|at| tokens[*at].is_none()).collect()
 }
 
-fn draw(policy: &Policy, pan: &Pan, random: &mut Random) -> Result<String, TokenError> {
-    match policy.form() {
-        TokenForm::Vault => Ok(VaultToken::from_bytes(random.bytes()?).to_string()),
-        TokenForm::CardShaped(shape) => Ok(shape.draw(pan, &mut SysRng)?.to_string()),
-        TokenForm::FormatPreserving(_) | TokenForm::Keyed => Err(TokenError::Form),
+/// Whether a policy has tokens for this card at all.
+pub(crate) fn admitted(policy: &Policy, card: Card<'_>) -> Result<(), VaultError> {
+    policy.admits(card.pan)?;
+    if card.expiry.is_some() == policy.has_expiry() { Ok(()) } else { Err(VaultError::Expiry) }
+}
+
+/// A random token; in a set of vaults, one that leads to the shard in which its card is.
+fn draw(policy: &Policy, pan: &Pan, shard: Option<&Shard>, random: &mut Random) -> Result<String, TokenError> {
+    let draws = shard.map_or(1, |shard| DRAWS.saturating_mul(shard.of as usize));
+    for _ in 0..draws {
+        let token = match policy.form() {
+            TokenForm::Vault => VaultToken::from_bytes(random.bytes()?).to_string(),
+            TokenForm::CardShaped(shape) => shape.draw(pan, &mut SysRng)?.to_string(),
+            TokenForm::FormatPreserving(_) | TokenForm::Keyed => return Err(TokenError::Form),
+        };
+        if shard.is_none_or(|shard| shard.has_token(policy.merchant().as_str(), &token)) {
+            return Ok(token);
+        }
     }
+    Err(TokenError::Exhausted)
 }
 
 /// The system's random bytes, fetched for many tokens at once.

@@ -14,21 +14,23 @@ mod records;
 mod rotation;
 mod seal;
 mod self_test;
+mod sharded;
 mod sqlite;
 mod store;
 mod upkeep;
 mod vault;
 
-pub use address::{holds_password, open_store};
+pub use address::{holds_password, open_store, open_stores};
 pub use card::{Card, CardOnFile};
 pub use error::VaultError;
 pub use postgres::Postgres;
 pub use records::{
-    Asked, Changed, FingerprintKey, Header, KeyCount, Left, New, Orphan, Outcome, PolicyCount, Put, RateLimit,
-    Released, Request, Row, RowId, Stats, StoreError, StoredKey, Succession,
+    Asked, Changed, Claim, FingerprintKey, Header, KeyCount, Left, New, Orphan, Outcome, PolicyCount, Put, RateLimit,
+    Released, Request, Row, RowId, Shard, Stats, StoreError, StoredKey, Succession,
 };
 pub use rotation::{PolicyRotation, Refused, Rotation};
 pub use self_test::passes_self_test;
+pub use sharded::ShardedVault;
 pub use sqlite::Sqlite;
 pub use store::VaultStore;
 pub use upkeep::{Problem, Verification};

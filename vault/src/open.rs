@@ -28,6 +28,7 @@ impl<K: KeyStore> Vault<K> {
             fingerprint_keys: vec![FingerprintKey { version: 1, key: names.fingerprint, check }],
             wrapped_check: new_key(&keys, &names.wrapping)?.1,
             wrapping_key: names.wrapping,
+            shard: None,
         };
         if !rows.initialise(&header)? {
             return Err(VaultError::AlreadyInitialised);
@@ -38,19 +39,27 @@ impl<K: KeyStore> Vault<K> {
     /// Opens a vault.
     ///
     /// # Errors
-    /// [`VaultError::NotInitialised`]; [`VaultError::WrongKey`] if a key is not the one that the vault was made with;
-    /// [`VaultError::Key`], [`VaultError::Store`].
+    /// [`VaultError::NotInitialised`]; [`VaultError::Shard`]; [`VaultError::WrongKey`] if a key is not the one that the vault
+    /// was made with; [`VaultError::Key`], [`VaultError::Store`].
     pub fn open(rows: Arc<dyn VaultStore>, keys: K) -> Result<Self, VaultError> {
+        let header = rows.header()?.ok_or(VaultError::NotInitialised)?;
+        match header.shard {
+            Some(shard) => Err(VaultError::Shard(shard.number, shard.of)),
+            None => Self::with_header(rows, Rc::new(keys), header),
+        }
+    }
+
+    /// Opens a vault that has this header, alone or a shard.
+    pub(crate) fn with_header(rows: Arc<dyn VaultStore>, keys: Rc<K>, header: Header) -> Result<Self, VaultError> {
         if !passes_self_test(false) {
             return Err(KeyError::SelfTest("aes-gcm").into());
         }
-        let header = rows.header()?.ok_or(VaultError::NotInitialised)?;
         for FingerprintKey { key, check: right, .. } in &header.fingerprint_keys {
-            if !bool::from(check(&keys, key)?.ct_eq(right)) {
+            if !bool::from(check(&*keys, key)?.ct_eq(right)) {
                 return Err(VaultError::WrongKey(key.clone()));
             }
         }
-        unwrap(&keys, &header.wrapping_key, &header.wrapped_check)?;
+        unwrap(&*keys, &header.wrapping_key, &header.wrapped_check)?;
         Ok(Self {
             rows,
             keys,
@@ -60,7 +69,7 @@ impl<K: KeyStore> Vault<K> {
             nonces: RefCell::default(),
             limit: RateLimit(600),
             remembered: Duration::from_secs(24 * 60 * 60),
-            now: || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            now: clock,
         })
     }
 
@@ -74,6 +83,11 @@ impl<K: KeyStore> Vault<K> {
         *self.header.borrow_mut() = Rc::clone(&header);
         Ok(header)
     }
+}
+
+/// The system's, in Unix seconds.
+pub(crate) fn clock() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// A random key, in clear and wrapped.

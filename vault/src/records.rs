@@ -15,6 +15,23 @@ pub struct Header {
     pub wrapping_key: KeyId,
     /// A data key of nobody, wrapped, by which that key is recognised.
     pub wrapped_check: [u8; 40],
+    /// Which part of a set of vaults this one is; `None` for one that stands alone.
+    pub shard: Option<Shard>,
+}
+
+/// One of the vaults over which cards are spread ([`crate::ShardedVault`]).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// The name of the set: random.
+    pub set: [u8; 16],
+    /// 1, 2, 3 …
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+    /// The HMAC key that says which card belongs to which shard.
+    pub routing_key: KeyId,
+    /// An HMAC of the first three, by which that key is recognised.
+    pub check: [u8; 32],
 }
 
 /// An HMAC key of fingerprints.
@@ -105,6 +122,15 @@ pub struct Request {
     /// Of the tenant's choice.
     pub name: String,
     /// Unix time in seconds when it is forgotten, if it is new.
+    pub ends: u64,
+}
+
+/// The shard that the name of a request is bound to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// Its number.
+    pub shard: u32,
+    /// Unix time in seconds when the name is free again.
     pub ends: u64,
 }
 
@@ -244,6 +270,8 @@ pub enum Orphan {
     Nonce(RowId),
     /// A remembered request, by tenant and name, whose row is not there.
     Request(String, String),
+    /// A row whose token or card belongs to another shard: nobody looks for it here.
+    Misplaced(RowId),
 }
 
 /// What is in the database.

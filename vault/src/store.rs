@@ -3,8 +3,8 @@
 use dukpt::KeyId;
 
 use crate::{
-    Asked, Changed, FingerprintKey, Header, Left, New, Orphan, Put, RateLimit, Released, Row, RowId, Stats, StoreError,
-    StoredKey, Succession,
+    Asked, Changed, Claim, FingerprintKey, Header, Left, New, Orphan, Put, RateLimit, Released, Row, RowId, Stats,
+    StoreError, StoredKey, Succession,
 };
 
 /// A database of rows. Each call is one transaction, durable when it returns. When a call fails, it has stored nothing.
@@ -109,6 +109,13 @@ pub trait VaultStore: Send + Sync {
     /// [`StoreError`].
     fn put(&self, rows: Vec<New>, now: u64) -> Result<Vec<Put>, StoreError>;
 
+    /// Binds the name of a request to a shard, unless it is bound already and the time of that has not ended. Returns what it is
+    /// bound to.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn claim(&self, tenant: &str, name: &str, claim: Claim, now: u64) -> Result<Claim, StoreError>;
+
     /// The row of a tenant's token.
     ///
     /// # Errors
@@ -133,7 +140,7 @@ pub trait VaultStore: Send + Sync {
     /// [`StoreError`].
     fn delete(&self, tenant: &str, token: &str) -> Result<bool, StoreError>;
 
-    /// Deletes a tenant's rows, requests and data keys, and returns how many rows.
+    /// Deletes a tenant's rows, requests, names that are bound to shards, and data keys, and returns how many rows.
     ///
     /// # Errors
     /// [`StoreError`].

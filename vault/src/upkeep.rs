@@ -2,7 +2,7 @@
 
 use dukpt::KeyStore;
 
-use crate::{Orphan, RowId, Stats, Vault, VaultError, vault::Opened};
+use crate::{Orphan, RowId, Stats, Vault, VaultError, sharded::place, vault::Opened};
 
 const GROUP: usize = 500;
 
@@ -30,19 +30,23 @@ impl<K: KeyStore> Vault<K> {
     /// # Errors
     /// [`VaultError::Key`], [`VaultError::Store`]; a corrupted row is no error here.
     pub fn verify(&self) -> Result<Verification, VaultError> {
-        let (mut found, mut last) = (Verification::default(), None);
+        let (mut found, mut last, header) = (Verification::default(), None, self.header());
         loop {
             let rows = self.rows.rows_after(last, GROUP)?;
             let Some(end) = rows.last() else { break };
             last = Some(end.id);
             for row in &rows {
                 found.rows += 1;
-                if matches!(self.open_row(row)?, Opened::Corrupted) {
-                    found.problems.push(Problem { row: row.id });
+                match self.open_row(row)? {
+                    Opened::Corrupted => found.problems.push(Problem { row: row.id }),
+                    Opened::Card(card) if !place::is_right(&*self.keys, header.shard.as_ref(), row, &card.pan)? => {
+                        found.orphans.push(Orphan::Misplaced(row.id));
+                    }
+                    Opened::Card(_) | Opened::Gone => {}
                 }
             }
         }
-        found.orphans = self.rows.orphans()?;
+        found.orphans.extend(self.rows.orphans()?);
         Ok(found)
     }
 

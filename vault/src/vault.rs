@@ -20,13 +20,13 @@ pub struct KeyNames {
     pub wrapping: KeyId,
 }
 
-/// A vault, as one thread uses it. Each thread opens its own over the same database.
+/// A vault, as one thread uses it. Each thread opens its own over the same database. Over several: [`crate::ShardedVault`].
 ///
 /// A data key is unwrapped once and kept in wiped host memory for as long as the `Vault` lives.
 #[expect(missing_debug_implementations, reason = "holds clear keys")]
 pub struct Vault<K> {
     pub(crate) rows: Arc<dyn VaultStore>,
-    pub(crate) keys: K,
+    pub(crate) keys: Rc<K>,
     pub(crate) header: RefCell<Rc<Header>>,
     /// Version of each tenant's newest data key, when it was last looked for.
     pub(crate) newest: RefCell<BTreeMap<String, u32>>,
@@ -114,7 +114,7 @@ impl<K: KeyStore> Vault<K> {
     pub fn tokens_of(&self, merchant: &MerchantId, pan: &Pan) -> Result<Vec<String>, VaultError> {
         let (tenant, header) = (merchant.as_str(), self.reload()?);
         let prints = header.fingerprint_keys.iter().map(|key| {
-            let of_key = prints(&self.keys, &key.key, tenant, [Card::from(pan)].into_iter())?;
+            let of_key = prints(&*self.keys, &key.key, tenant, [Card::from(pan)].into_iter())?;
             Ok(of_key.into_iter().map(|prints| prints.pan))
         });
         let prints: Vec<[u8; 32]> = prints.collect::<Result<Vec<_>, VaultError>>()?.into_iter().flatten().collect();
@@ -160,7 +160,7 @@ impl<K: KeyStore> Vault<K> {
         // A rotation may have added the key since this vault was opened, or removed it since the row was read.
         let known = find(self.header());
         let Some(key) = known.map_or_else(|| self.reload().map(find), |key| Ok(Some(key)))? else { return Ok(false) };
-        let found = prints(&self.keys, &key, &row.tenant, [Card::from(card)].into_iter())?;
+        let found = prints(&*self.keys, &key, &row.tenant, [Card::from(card)].into_iter())?;
         let same = |found: &crate::fingerprint::Prints| {
             bool::from(found.card.ct_eq(&row.fingerprint) & found.pan.ct_eq(&row.pan_fingerprint))
         };

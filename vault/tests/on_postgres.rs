@@ -7,5 +7,7 @@ mod cards;
 mod promises;
 #[path = "rotation.rs"]
 mod rotation;
+#[path = "sharded.rs"]
+mod sharded;
 #[path = "succession.rs"]
 mod succession;

@@ -71,5 +71,6 @@ fn orphan(orphan: &Orphan) -> String {
         Orphan::NoKey(row) => format!("row {row} has no data key"),
         Orphan::Nonce(row) => format!("row {row} has a nonce that was not set aside"),
         Orphan::Request(merchant, name) => format!("request {name:?} of {merchant} has no row"),
+        Orphan::Misplaced(row) => format!("row {row} belongs to another shard"),
     }
 }

@@ -7,14 +7,14 @@ use super::{
     session::{SERIALIZABLE, Session, Values},
     values::{bytes, count, get, key_id, long, stored_key, version},
 };
-use crate::{FingerprintKey, Header, KeyCount, StoredKey};
+use crate::{FingerprintKey, Header, KeyCount, Shard, StoredKey};
 
 /// Nonces of a data key (NIST SP 800-38D, 8.3, by a wide margin: these are counted, not random).
 const NONCES: u64 = 1 << 32;
 
 pub(super) async fn header(s: &mut Session) -> Result<Option<Header>, Fault> {
-    let sql = "SELECT wrapping_key, wrapped_check, f.version, f.name, f.check_mac FROM vault, fingerprint_keys f \
-               ORDER BY f.version";
+    let sql = "SELECT wrapping_key, wrapped_check, f.version, f.name, f.check_mac, set_id, number, shards, routing_key, s.check_mac \
+               FROM vault CROSS JOIN fingerprint_keys f LEFT JOIN shard s ON true ORDER BY f.version";
     let found = s.query(sql, &[]).await?;
     let Some(first) = found.first() else { return Ok(None) };
     let fingerprint_keys = found.iter().map(|record| {
@@ -25,10 +25,21 @@ pub(super) async fn header(s: &mut Session) -> Result<Option<Header>, Fault> {
         })
     });
     let fingerprint_keys = fingerprint_keys.collect::<Result<_, Fault>>()?;
+    let shard = match get::<Option<&[u8]>>(first, 5)? {
+        Some(_) => Some(Shard {
+            set: bytes(first, 5, "set_id")?,
+            number: version(first, 6)?,
+            of: version(first, 7)?,
+            routing_key: key_id(first, 8)?,
+            check: bytes(first, 9, "check_mac")?,
+        }),
+        None => None,
+    };
     Ok(Some(Header {
         fingerprint_keys,
         wrapping_key: key_id(first, 0)?,
         wrapped_check: bytes(first, 1, "wrapped_check")?,
+        shard,
     }))
 }
 
@@ -45,6 +56,11 @@ pub(super) async fn initialise(s: &mut Session, new: &Header) -> Result<bool, Fa
         let values = (i64::from(key.version), key.key.as_str());
         let sql = "INSERT INTO fingerprint_keys VALUES ($1, $2, $3)";
         s.execute(sql, &[&values.0, &values.1, &&key.check[..]]).await?;
+    }
+    if let Some(shard) = &new.shard {
+        let values = (i64::from(shard.number), i64::from(shard.of), shard.routing_key.as_str());
+        let sql = "INSERT INTO shard VALUES (1, $1, $2, $3, $4, $5)";
+        s.execute(sql, &[&&shard.set[..], &values.0, &values.1, &values.2, &&shard.check[..]]).await?;
     }
     s.run("COMMIT").await?;
     Ok(true)

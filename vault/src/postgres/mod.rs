@@ -2,6 +2,7 @@
 //! transaction that is tried again until it is done or the deadline is over.
 
 mod address;
+mod claims;
 mod fault;
 mod keys;
 mod passfile;
@@ -16,6 +17,7 @@ mod values;
 
 use std::{
     fmt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,6 +31,8 @@ use crate::StoreError;
 pub struct Postgres {
     pool: Pool,
     deadline: Duration,
+    /// The schema was found up to date, or was brought so.
+    ready: AtomicBool,
 }
 
 impl Postgres {
@@ -38,15 +42,37 @@ impl Postgres {
     /// [`StoreError::Address`], [`StoreError::NotDurable`], [`StoreError::NewerSchema`], [`StoreError::Unavailable`],
     /// [`StoreError::Database`].
     pub fn open(url: &str) -> Result<Self, StoreError> {
-        let address = address::parse(url)?;
-        let store = Self { pool: Pool::new(address.server, address.connections), deadline: address.deadline };
-        store.call(schema::migrate)?;
+        let store = Self::at(url)?;
+        store.prepare()?;
         Ok(store)
+    }
+
+    /// The database at this URL, which is opened with the first call: its server may be down until then.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`]. The first call may have the other errors of [`Postgres::open`].
+    pub fn at(url: &str) -> Result<Self, StoreError> {
+        let address = address::parse(url)?;
+        let pool = Pool::new(address.server, address.connections);
+        Ok(Self { pool, deadline: address.deadline, ready: AtomicBool::new(false) })
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        self.done(schema::migrate)?;
+        self.ready.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn call<T>(&self, work: impl AsyncFnMut(&mut Session) -> Result<T, Fault>) -> Result<T, StoreError> {
+        if !self.ready.load(Ordering::Relaxed) {
+            self.prepare()?;
+        }
+        self.done(work)
     }
 
     /// Does a piece of work until it is done. It may be done more than once: whether a transaction was committed is unknown if
     /// the connection broke, so the work itself has to find out.
-    fn call<T>(&self, mut work: impl AsyncFnMut(&mut Session) -> Result<T, Fault>) -> Result<T, StoreError> {
+    fn done<T>(&self, mut work: impl AsyncFnMut(&mut Session) -> Result<T, Fault>) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.deadline;
         let mut pause = Duration::from_millis(1);
         loop {

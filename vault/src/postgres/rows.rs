@@ -96,6 +96,7 @@ pub(super) async fn shred(s: &mut Session, tenant: &str) -> Result<u64, Fault> {
     let rows = s.execute("DELETE FROM tokens WHERE tenant = $1", &[&tenant]).await?;
     s.execute("DELETE FROM data_keys WHERE tenant = $1", &[&tenant]).await?;
     s.execute("DELETE FROM successions WHERE tenant = $1", &[&tenant]).await?;
+    s.execute("DELETE FROM claims WHERE tenant = $1", &[&tenant]).await?;
     s.run("COMMIT").await?;
     Ok(rows)
 }

@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 use super::{fault::Fault, session::Session};
 use crate::StoreError;
 
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 const FIRST: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE;
     CREATE TABLE IF NOT EXISTS vault_schema (one INT PRIMARY KEY CHECK (one = 1), version INT NOT NULL);

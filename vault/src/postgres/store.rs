@@ -3,10 +3,10 @@
 use dukpt::KeyId;
 use getrandom::{SysRng, rand_core::TryRng};
 
-use super::{Postgres, keys, policies, put, rows, session::Session, values::count};
+use super::{Postgres, claims, keys, policies, put, rows, session::Session, values::count};
 use crate::{
-    Asked, Changed, FingerprintKey, Header, Left, New, Orphan, Put, RateLimit, Released, Row, RowId, Stats, StoreError,
-    StoredKey, Succession, VaultStore,
+    Asked, Changed, Claim, FingerprintKey, Header, Left, New, Orphan, Put, RateLimit, Released, Row, RowId, Stats,
+    StoreError, StoredKey, Succession, VaultStore,
 };
 
 impl VaultStore for Postgres {
@@ -76,6 +76,10 @@ impl VaultStore for Postgres {
             return Ok(Vec::new());
         }
         self.call(async |s: &mut Session| put::put(s, &rows, now).await)
+    }
+
+    fn claim(&self, tenant: &str, name: &str, claim: Claim, now: u64) -> Result<Claim, StoreError> {
+        self.call(async |s: &mut Session| claims::claim(s, tenant, name, claim, now).await)
     }
 
     fn by_token(&self, tenant: &str, token: &str) -> Result<Option<Row>, StoreError> {

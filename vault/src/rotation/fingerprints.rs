@@ -19,7 +19,7 @@ impl<K: KeyStore> Vault<K> {
         let newest = self.reload()?.fingerprint_keys.last().cloned().ok_or(VaultError::NotInitialised)?;
         let interrupted = newest.key == *key;
         if !interrupted {
-            let check = check(&self.keys, key)?;
+            let check = check(&*self.keys, key)?;
             // `false`: another rotation was faster.
             self.rows.add_fingerprint_key(&FingerprintKey { version: newest.version + 1, key: key.clone(), check })?;
         }
@@ -33,7 +33,7 @@ impl<K: KeyStore> Vault<K> {
                 for (row, card) in rows {
                     let tenant = row.tenant.clone();
                     let mut change = changed(row);
-                    for prints in prints(&self.keys, &newest.key, &tenant, [Card::from(&card)].into_iter())? {
+                    for prints in prints(&*self.keys, &newest.key, &tenant, [Card::from(&card)].into_iter())? {
                         (change.row.fingerprint, change.row.pan_fingerprint) = (prints.card, prints.pan);
                     }
                     change.row.print_version = to;

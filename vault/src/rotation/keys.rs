@@ -22,8 +22,7 @@ impl<K: KeyStore> Vault<K> {
         progress: impl FnMut(u64, u64),
     ) -> Result<Rotation, VaultError> {
         let tenant = merchant.as_str();
-        let newest = self.rows.key(tenant, None)?.ok_or(VaultError::Unknown)?.version;
-        let interrupted = self.rows.count_left(&Left::DataKey { tenant, to: newest })? > 0;
+        let (newest, interrupted) = self.newest_and_left(tenant)?.ok_or(VaultError::Unknown)?;
         if !interrupted {
             self.add_key(tenant, Some(newest))?;
         }
@@ -51,6 +50,12 @@ impl<K: KeyStore> Vault<K> {
         Ok(Rotation { key: format!("{tenant} {to}"), moved })
     }
 
+    /// The version of a tenant's newest data key, if it has one, and whether a rotation has left rows on an older one.
+    pub(crate) fn newest_and_left(&self, tenant: &str) -> Result<Option<(u32, bool)>, VaultError> {
+        let Some(StoredKey { version: to, .. }) = self.rows.key(tenant, None)? else { return Ok(None) };
+        Ok(Some((to, self.rows.count_left(&Left::DataKey { tenant, to })? > 0)))
+    }
+
     /// Wraps all data keys with another key of the store, which must have both until this is done. `progress` gets how many were
     /// wrapped and how many are left. Interrupted, it is called again.
     ///
@@ -62,7 +67,7 @@ impl<K: KeyStore> Vault<K> {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Rotation, VaultError> {
         // First the header: from here on the database takes no data key under the old one.
-        self.rows.set_wrapping(wrapping, new_key(&self.keys, wrapping)?.1)?;
+        self.rows.set_wrapping(wrapping, new_key(&*self.keys, wrapping)?.1)?;
         self.reload()?;
         let mut moved = 0;
         loop {
@@ -72,7 +77,7 @@ impl<K: KeyStore> Vault<K> {
                 break;
             }
             for (tenant, old) in keys {
-                let key = unwrap(&self.keys, &old.wrapped_by, &old.wrapped)?;
+                let key = unwrap(&*self.keys, &old.wrapped_by, &old.wrapped)?;
                 let wrapped = dukpt::Key::wrap(&self.keys.key(wrapping)?, &key)?;
                 self.rows.rewrap(&tenant, &StoredKey { wrapped_by: wrapping.clone(), wrapped, ..old })?;
                 moved += 1;

@@ -17,7 +17,7 @@ use writer::Writer;
 use crate::StoreError;
 
 /// Each step of the schema, from one version to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Of the connection that writes: KiB, negative for SQLite to take it as such.
 const CACHE: i64 = -65_536;

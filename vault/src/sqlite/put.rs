@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row as Record, Transaction, params};
 
-use crate::{New, Put, Row, StoreError};
+use crate::{Claim, New, Put, Row, StoreError};
 
 /// So many requests whose time has ended are forgotten at once.
 const FORGOTTEN: usize = 100;
@@ -61,6 +61,23 @@ fn requested(t: &Transaction<'_>, new: &New, now: u64) -> Result<Option<Put>, St
     }
     let same = policy == new.row.policy && (fingerprint == new.row.fingerprint || new.earlier.contains(&fingerprint));
     Ok(Some(if same { Put::Has(token) } else { Put::RequestReused }))
+}
+
+/// What the name of a request is bound to now.
+pub(super) fn claim(
+    t: &Transaction<'_>,
+    tenant: &str,
+    name: &str,
+    Claim { shard, ends }: Claim,
+    now: u64,
+) -> Result<Claim, StoreError> {
+    let sql = "DELETE FROM claims WHERE rowid IN (SELECT rowid FROM claims WHERE ends <= ? LIMIT ?)";
+    t.prepare_cached(sql)?.execute(params![now, FORGOTTEN])?;
+    let sql = "INSERT INTO claims VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant, name) DO UPDATE SET \
+               shard = CASE WHEN ends <= ?5 THEN excluded.shard ELSE shard END, \
+               ends = CASE WHEN ends <= ?5 THEN excluded.ends ELSE ends END RETURNING shard, ends";
+    let bound = |r: &Record<'_>| Ok(Claim { shard: r.get(0)?, ends: r.get(1)? });
+    Ok(t.prepare_cached(sql)?.query_row(params![tenant, name, shard, ends, now], bound)?)
 }
 
 fn stored(t: &Transaction<'_>, known: &mut Known, new: &New, now: u64) -> Result<Put, StoreError> {

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row as Record, params};
 
 use super::{Sqlite, put, rotate};
 use crate::{
-    Asked, Changed, FingerprintKey, Header, KeyCount, Left, New, Orphan, Outcome, PolicyCount, Put, RateLimit,
-    Released, Row, RowId, Stats, StoreError, StoredKey, Succession, VaultStore,
+    Asked, Changed, Claim, FingerprintKey, Header, KeyCount, Left, New, Orphan, Outcome, PolicyCount, Put, RateLimit,
+    Released, Row, RowId, Shard, Stats, StoreError, StoredKey, Succession, VaultStore,
 };
 
 /// Nonces of a data key (NIST SP 800-38D, 8.3, by a wide margin: these are counted, not random).
@@ -19,15 +19,23 @@ impl VaultStore for Sqlite {
     fn header(&self) -> Result<Option<Header>, StoreError> {
         self.read(|c| {
             // One statement, so that all of it is of one moment.
-            let sql = "SELECT wrapping_key, wrapped_check, version, name, check_mac \
-                       FROM vault, fingerprint_keys ORDER BY version";
+            let sql = "SELECT wrapping_key, wrapped_check, f.version, f.name, f.check_mac, \
+                       set_id, number, shards, routing_key, s.check_mac \
+                       FROM vault JOIN fingerprint_keys f LEFT JOIN shard s ORDER BY version";
             let mut statement = c.prepare_cached(sql)?;
             let mut records = statement.query([])?;
             let mut header = None;
             while let Some(r) = records.next()? {
                 let key = FingerprintKey { version: r.get(2)?, key: key_id(r.get(3)?)?, check: r.get(4)? };
                 let (wrapping_key, wrapped_check) = (key_id(r.get(0)?)?, r.get(1)?);
-                let empty = Header { fingerprint_keys: Vec::new(), wrapping_key, wrapped_check };
+                let shard = match r.get(5)? {
+                    Some(set) => {
+                        let routing_key = key_id(r.get(8)?)?;
+                        Some(Shard { set, number: r.get(6)?, of: r.get(7)?, routing_key, check: r.get(9)? })
+                    }
+                    None => None,
+                };
+                let empty = Header { fingerprint_keys: Vec::new(), wrapping_key, wrapped_check, shard };
                 header.get_or_insert(empty).fingerprint_keys.push(key);
             }
             Ok(header)
@@ -41,6 +49,10 @@ impl VaultStore for Sqlite {
             let made = t.execute(sql, params![header.wrapping_key.as_str(), header.wrapped_check])? == 1;
             for FingerprintKey { version, key, check } in header.fingerprint_keys.iter().filter(|_| made) {
                 t.execute("INSERT INTO fingerprint_keys VALUES (?, ?, ?)", params![version, key.as_str(), check])?;
+            }
+            if let (true, Some(Shard { set, number, of, routing_key, check })) = (made, &header.shard) {
+                let values = params![set, number, of, routing_key.as_str(), check];
+                t.execute("INSERT INTO shard VALUES (1, ?, ?, ?, ?, ?)", values)?;
             }
             Ok(made)
         })
@@ -152,6 +164,11 @@ impl VaultStore for Sqlite {
         self.write(move |t| put::put(t, &rows, now))
     }
 
+    fn claim(&self, tenant: &str, name: &str, claim: Claim, now: u64) -> Result<Claim, StoreError> {
+        let (tenant, name) = (tenant.to_owned(), name.to_owned());
+        self.write(move |t| put::claim(t, &tenant, &name, claim, now))
+    }
+
     fn by_token(&self, tenant: &str, token: &str) -> Result<Option<Row>, StoreError> {
         self.read(|c| {
             let sql = format!("SELECT {ROW} FROM tokens WHERE tenant = ? AND token = ?");
@@ -211,7 +228,7 @@ impl VaultStore for Sqlite {
             let sql = "INSERT INTO shredded SELECT tenant, max(version) FROM data_keys WHERE tenant = ? GROUP BY tenant \
                        ON CONFLICT (tenant) DO UPDATE SET version = excluded.version";
             t.execute(sql, [&tenant])?;
-            for table in ["data_keys", "successions"] {
+            for table in ["data_keys", "successions", "claims"] {
                 t.execute(&format!("DELETE FROM {table} WHERE tenant = ?"), [&tenant])?;
             }
             Ok(rows as u64)

@@ -30,6 +30,7 @@ pub(crate) fn keys(fingerprint: u8, wrapping: u8) -> MemoryStore {
         ("fingerprints-2", "hmac", 0x66),
         ("wrapping", "wrap", wrapping),
         ("wrapping-2", "wrap", 0x77),
+        ("routing", "hmac", 0x88),
     ] {
         store.import(&id(name), &KeyMaterial::new(kind, &[byte; 32]).unwrap(), Lifetime::Session).unwrap();
     }
