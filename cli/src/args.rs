@@ -279,9 +279,10 @@ pub(crate) struct Conformance {
 
 #[derive(clap::Args)]
 pub(crate) struct VaultArgs {
-    /// The vault's database: a file of SQLite, or postgres://USER@HOST/DATABASE?sslrootcert=FILE&passfile=FILE (P2PE_DATABASE)
+    /// The vault's database: a file of SQLite, or postgres://USER@HOST/DATABASE?sslrootcert=FILE&passfile=FILE; again for each one of
+    /// a set, in any order (P2PE_DATABASE, one a line)
     #[arg(long, value_name = "FILE|URL")]
-    pub(crate) database: Option<String>,
+    pub(crate) database: Vec<String>,
     #[command(subcommand)]
     pub(crate) command: VaultCommand,
 }
@@ -296,6 +297,9 @@ pub(crate) enum VaultCommand {
         /// A key of kind wrap: of the merchants' data keys
         #[arg(long, value_name = "ID")]
         wrapping_key: String,
+        /// For a set of databases, another HMAC key: it says which card belongs to which, and stays
+        #[arg(long, value_name = "ID")]
+        routing_key: Option<String>,
     },
     /// Tokens for card numbers, which are read one a line from a file or standard input
     Tokenize(VaultTokenize),

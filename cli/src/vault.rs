@@ -4,13 +4,15 @@ mod cards;
 mod health;
 mod rotate;
 
-use std::{env, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 use p2pe_audit::{Audited, Event, Label, Record};
 use p2pe_config::{Access, Config, Store};
 use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Policy, Purpose, TokenForm};
 use serde_json::json;
-use vault::{Card, CardOnFile, KeyNames, StoreError, Vault, VaultError, holds_password, open_store};
+use vault::{
+    Card, CardOnFile, KeyNames, ShardedVault, StoreError, Vault, VaultError, VaultStore, holds_password, open_stores,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -22,7 +24,10 @@ use crate::{
     output::{Output, table},
 };
 
-/// Where the database is named if the command line does not.
+/// One vault, or a set.
+type Open = ShardedVault<Audited<Store>>;
+
+/// Where the databases are named, one a line, if the command line does not.
 const VARIABLE: &str = "P2PE_DATABASE";
 /// So many card numbers go into one transaction.
 const GROUP: usize = 500;
@@ -50,18 +55,31 @@ pub(crate) fn run(global: &Global, args: &VaultArgs, output: &Output) -> Result<
 fn done(global: &Global, config: &Config, args: &VaultArgs, journal: &Journal, output: &Output) -> Result<(), Failure> {
     let keys = || Ok::<_, Failure>(journal.over(open::store(global, config, Access::Use)?));
     // What is wrong in the command is told before anything is opened.
-    let open = || -> Result<Vault<Audited<Store>>, Failure> {
-        let rows = open_store(&database(args)?).map_err(VaultError::from)?;
-        Ok(Vault::open(rows, keys()?)?)
-    };
+    let open = || -> Result<Open, Failure> { Ok(ShardedVault::open(stores(&databases(args)?)?, keys()?)?) };
     match &args.command {
-        VaultCommand::Init { fingerprint_key, wrapping_key } => {
+        VaultCommand::Init { fingerprint_key, wrapping_key, routing_key } => {
             let names = KeyNames { fingerprint: key_id(fingerprint_key)?, wrapping: key_id(wrapping_key)? };
+            let routing = routing_key.as_deref().map(key_id).transpose()?;
             let keys = keys()?;
-            let database = database(args)?;
-            Vault::init(open_store(&database).map_err(VaultError::from)?, keys, names)?;
+            let databases = databases(args)?;
+            match (&stores(&databases)?[..], routing) {
+                ([alone], None) => drop(Vault::init(Arc::clone(alone), keys, names)?),
+                (set @ [_, _, ..], Some(routing)) => drop(ShardedVault::init(set.to_vec(), keys, names, routing)?),
+                ([_], Some(_)) => {
+                    return Err(Failure::usage(
+                        "a routing key is for several databases",
+                        "repeat --database, or leave it out",
+                    ));
+                }
+                (_, None) => {
+                    return Err(Failure::usage("a set needs a key that routes", "name one with --routing-key"));
+                }
+                ([], Some(_)) => return Err(no_database()),
+            }
             // From the environment it may have a password in it.
-            let shown = if holds_password(&database) { VARIABLE } else { &database };
+            let shown: Vec<&str> =
+                databases.iter().map(|database| if holds_password(database) { VARIABLE } else { database }).collect();
+            let shown = shown.join(", ");
             output.result(&json!({ "vault": shown }), || format!("a vault is in {shown}\n"))
         }
         VaultCommand::Tokenize(command) => tokenize(command, open, output),
@@ -111,19 +129,26 @@ pub(crate) fn address(given: &str) -> Result<&str, Failure> {
 }
 
 /// A URL with a password is taken from the environment only.
-fn database(args: &VaultArgs) -> Result<String, Failure> {
-    match &args.database {
-        Some(given) => address(given).map(Into::into),
-        None => env::var(VARIABLE)
-            .ok()
-            .filter(|address| !address.is_empty())
-            .ok_or_else(|| Failure::usage("no database is named", "use --database, or set P2PE_DATABASE")),
+fn databases(args: &VaultArgs) -> Result<Vec<String>, Failure> {
+    if !args.database.is_empty() {
+        return args.database.iter().map(|given| address(given).map(Into::into)).collect();
     }
+    let named = env::var(VARIABLE).unwrap_or_default();
+    let named: Vec<String> = named.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+    if named.is_empty() { Err(no_database()) } else { Ok(named) }
+}
+
+fn no_database() -> Failure {
+    Failure::usage("no database is named", "use --database, or set P2PE_DATABASE")
+}
+
+fn stores(databases: &[String]) -> Result<Vec<Arc<dyn VaultStore>>, Failure> {
+    Ok(open_stores(databases).map_err(VaultError::from)?)
 }
 
 fn tokenize(
     args: &VaultTokenize,
-    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
+    open: impl FnOnce() -> Result<Open, Failure>,
     output: &Output,
 ) -> Result<(), Failure> {
     let policy = policy(&args.policy)?;
@@ -153,7 +178,7 @@ fn tokenize(
 
 fn detokenize(
     args: &VaultDetokenize,
-    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
+    open: impl FnOnce() -> Result<Open, Failure>,
     journal: &Journal,
     output: &Output,
 ) -> Result<(), Failure> {
@@ -221,6 +246,9 @@ impl From<VaultError> for Failure {
         let code = error.code();
         let (exit, hint) = match &error {
             VaultError::Key(error) => return error.clone().into(),
+            VaultError::Shard(..) | VaultError::NoSet(_) => {
+                (3, "name each database of the set once, with --database or a line of P2PE_DATABASE for each")
+            }
             VaultError::WrongKey(_) => (7, "name the token that the vault was made with; look at p2pe keys list"),
             VaultError::NotInitialised => (3, "make it with p2pe vault init, or correct --database"),
             VaultError::AlreadyInitialised => (3, "use it, or name another file with --database"),

@@ -189,3 +189,51 @@ fn on_postgres() {
     }
     folder.run(&["vault", "stats"]).refused(2, "P2PE_DATABASE");
 }
+
+/// Three databases, two of them on a server: one vault, opened whole or not at all.
+#[test]
+fn over_several_databases() {
+    let folder = memory();
+    folder.write("routing.hex", &"66".repeat(32));
+    let routing = "[[store.key]]\nid = \"routing\"\nkind = \"hmac\"\nfile = \"routing.hex\"\n";
+    let settings = std::fs::read_to_string(folder.dir.path().join("p2pe.toml")).unwrap();
+    folder.write("p2pe.toml", &(settings + routing));
+    let urls =
+        ["set.db".to_owned(), Server::shared().new_database().unwrap(), Server::shared().new_database().unwrap()];
+    let run = |order: &[usize], args: &[&str], input: &str| {
+        let named = order.iter().flat_map(|at| ["--database", &urls[*at]]);
+        let args: Vec<&str> = std::iter::once("vault").chain(named).chain(args.iter().copied()).collect();
+        folder.run_with(&args, input.as_bytes())
+    };
+    let init = ["init", "--fingerprint-key", "print", "--wrapping-key", "wrap", "--routing-key", "routing"];
+    run(&[0, 1, 2], &init[..5], "").refused(2, "--routing-key");
+    run(&[0], &init, "").refused(2, "several");
+    run(&[0, 1, 2], &init, "").done();
+    run(&[0, 1, 2], &init, "").refused(3, "already");
+    let cards = format!("{PAN}\n5413330089604111\n6200000000000005\n4111111111111111\n");
+    let tokens = run(&[0, 1, 2], &["tokenize", "--merchant", "shop"], &cards).done().out;
+    assert_eq!(run(&[2, 0, 1], &["tokenize", "--merchant", "shop"], &cards).done().out, tokens);
+    let token = tokens.split(' ').next().unwrap();
+    let back = ["detokenize", "--merchant", "shop", "--caller", "me", "--purpose", "refund", "--reveal", token];
+    assert!(run(&[1, 2, 0], &back, "").done().out.contains(PAN));
+    assert_eq!(run(&[1, 2, 0], &["find", "--merchant", "shop"], PAN).done().out.trim(), token);
+    run(&[0, 1, 2], &["rotate", "data-key", "--merchant", "shop"], "").done();
+    run(&[0, 1, 2], &["rotate", "fingerprint-key", "--to", "print2"], "").done();
+    assert_eq!(run(&[0, 1, 2], &["--json", "verify"], "").done().json()["rows"], 4);
+    let stats = run(&[0, 1, 2], &["--json", "stats"], "").done().json();
+    let rows = |shard: usize| stats["shards"][shard]["fingerprint_keys"][0]["tokens"].as_u64().unwrap();
+    assert_eq!((0..3).map(rows).sum::<u64>(), 4);
+    assert!(run(&[0, 1, 2], &["stats"], "").done().out.contains("shard 3 of 3"));
+    // An old file of cards gets the same tokens.
+    folder.write("cards.csv", &format!("card\n{PAN}\n5413330089604111\n"));
+    let migrate = ["migrate", "run", "cards.csv", "tokens.csv", "--merchant", "shop"];
+    let named = urls.iter().flat_map(|url| ["--database", url]);
+    folder.run(&migrate.into_iter().chain(named).collect::<Vec<_>>()).done();
+    assert!(std::fs::read_to_string(folder.dir.path().join("tokens.csv")).unwrap().contains(token));
+    // Not whole, one twice, one alone.
+    run(&[0, 1], &["stats"], "").refused(3, "missing");
+    run(&[0, 1, 1], &["stats"], "").refused(3, "twice");
+    run(&[0], &["stats"], "").refused(3, "missing");
+    folder.write("routing.hex", &"77".repeat(32));
+    run(&[0, 1, 2], &["stats"], "").refused(7, "routing");
+}

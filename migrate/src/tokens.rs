@@ -2,7 +2,7 @@
 
 use dukpt::{Key, KeyStore};
 use p2pe_crypto::{FormatPreservingTokenizer, MerchantId, Pan, Policy, TokenError, TokenForm, Tokenizer};
-use vault::{Vault, VaultError};
+use vault::{ShardedVault, Vault, VaultError};
 
 use crate::Error;
 
@@ -27,14 +27,31 @@ pub trait Tokens {
 /// Random tokens of a vault, under a multi-use policy.
 #[expect(missing_debug_implementations, reason = "holds a vault")]
 pub struct VaultTokens<'v, K> {
-    vault: &'v Vault<K>,
+    vault: OneOrSet<'v, K>,
     policy: Policy,
+}
+
+enum OneOrSet<'v, K> {
+    One(&'v Vault<K>),
+    Set(&'v ShardedVault<K>),
 }
 
 impl<'v, K: KeyStore> VaultTokens<'v, K> {
     /// # Errors
     /// [`Error::SingleUse`].
     pub fn new(vault: &'v Vault<K>, policy: Policy) -> Result<Self, Error> {
+        Self::of(OneOrSet::One(vault), policy)
+    }
+
+    /// Of a vault over several databases.
+    ///
+    /// # Errors
+    /// [`Error::SingleUse`].
+    pub fn of_set(vault: &'v ShardedVault<K>, policy: Policy) -> Result<Self, Error> {
+        Self::of(OneOrSet::Set(vault), policy)
+    }
+
+    fn of(vault: OneOrSet<'v, K>, policy: Policy) -> Result<Self, Error> {
         match policy.uses() {
             p2pe_crypto::Uses::Multi => Ok(Self { vault, policy }),
             p2pe_crypto::Uses::Single => Err(Error::SingleUse),
@@ -44,7 +61,10 @@ impl<'v, K: KeyStore> VaultTokens<'v, K> {
 
 impl<K: KeyStore> Tokens for VaultTokens<'_, K> {
     fn tokens(&self, pans: &[&Pan]) -> Result<Vec<Result<String, TokenError>>, Error> {
-        let answers = self.vault.tokenize_batch(&self.policy, pans)?;
+        let answers = match self.vault {
+            OneOrSet::One(vault) => vault.tokenize_batch(&self.policy, pans)?,
+            OneOrSet::Set(vault) => vault.tokenize_batch(&self.policy, pans)?,
+        };
         let of_number = |answer| match answer {
             Ok(token) => Ok(Ok(token)),
             Err(VaultError::Token(TokenError::Key(error))) => Err(TokenError::Key(error).into()),

@@ -119,10 +119,10 @@ pub(crate) struct Form {
     /// The merchant that the tokens are for
     #[arg(long, value_name = "ID")]
     pub(crate) merchant: String,
-    /// The vault: a file of SQLite, or a URL as `p2pe vault` takes it. Without one: irreversible tokens, or
-    /// format-preserving ones with --ff1
+    /// The vault: a file of SQLite, or a URL as `p2pe vault` takes it; again for each database of a set. Without one: irreversible
+    /// tokens, or format-preserving ones with --ff1
     #[arg(long, value_name = "FILE|URL")]
-    pub(crate) database: Option<String>,
+    pub(crate) database: Vec<String>,
     /// Format-preserving tokens under this key of kind ff1: reversible, and nobody can tell them from card numbers
     #[arg(long, value_name = "KEY", conflicts_with = "database")]
     pub(crate) ff1: Option<String>,

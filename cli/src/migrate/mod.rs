@@ -19,7 +19,7 @@ use p2pe_migrate::{
     Choice, Encoding, Error, Format, KeyedTokens, Options, Phase, PreservingTokens, Progress, Tokens, VaultTokens,
 };
 use serde_json::json;
-use vault::{Vault, VaultError, open_store};
+use vault::{ShardedVault, VaultError, open_stores};
 
 use crate::{
     args::Global,
@@ -94,19 +94,20 @@ fn opened<T>(
     }
     let policy = |form_of_token| Policy::new(merchant.clone(), form.policy_version, form_of_token);
     let keys = || -> Result<_, Failure> { Ok(journal.over(open::store(global, config, Access::Use)?)) };
-    match (&form.database, &form.ff1) {
-        (Some(database), _) => {
-            let rows = open_store(address(database)?).map_err(VaultError::from)?;
-            let vault = Vault::open(rows, keys()?)?;
+    match (&form.database[..], &form.ff1) {
+        (databases @ [_, ..], _) => {
+            databases.iter().try_for_each(|database| address(database).map(|_| ()))?;
+            let rows = open_stores(databases).map_err(VaultError::from)?;
+            let vault = ShardedVault::open(rows, keys()?)?;
             let form = if form.card_shaped { TokenForm::CardShaped(CardShaped::new(kept)) } else { TokenForm::Vault };
-            work(&VaultTokens::new(&vault, policy(form))?)
+            work(&VaultTokens::of_set(&vault, policy(form))?)
         }
-        (None, Some(key)) => {
+        ([], Some(key)) => {
             let keys = keys()?;
             let tokenizer = FormatPreservingTokenizer::new(keys.key(&key_id(key)?)?);
             work(&PreservingTokens::new(tokenizer, policy(TokenForm::FormatPreserving(preserving(kept)?))))
         }
-        (None, None) => {
+        ([], None) => {
             let key = config.token_key.clone().ok_or_else(|| {
                 Failure::config(
                     "no vault and no key for tokens is named",

@@ -1,12 +1,10 @@
 //! `p2pe vault rotate`: keys and policy versions get successors while the vault serves.
 
-use p2pe_audit::Audited;
-use p2pe_config::Store;
 use p2pe_crypto::MerchantId;
 use serde_json::json;
-use vault::{Rotation, Vault};
+use vault::Rotation;
 
-use super::{merchant, policy};
+use super::{Open, merchant, policy};
 use crate::{
     args::{PolicyArgs, Rotate},
     failure::Failure,
@@ -17,11 +15,7 @@ use crate::{
 /// Tokens with successors are read so many at once.
 const PAGE: usize = 1000;
 
-pub(super) fn run(
-    args: &Rotate,
-    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
-    output: &Output,
-) -> Result<(), Failure> {
+pub(super) fn run(args: &Rotate, open: impl FnOnce() -> Result<Open, Failure>, output: &Output) -> Result<(), Failure> {
     let told = |moved, left| {
         // Progress that nobody can read is no reason to stop half way.
         let _ = output.note(&format!("{moved} moved, {left} left"));
@@ -49,7 +43,7 @@ fn replace(
     from: u32,
     ends: u64,
     args: &PolicyArgs,
-    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
+    open: impl FnOnce() -> Result<Open, Failure>,
     told: impl FnMut(u64, u64),
     output: &Output,
 ) -> Result<(), Failure> {
@@ -74,7 +68,7 @@ fn replace(
 pub(super) fn successors(
     merchant: &MerchantId,
     version: u32,
-    open: impl FnOnce() -> Result<Vault<Audited<Store>>, Failure>,
+    open: impl FnOnce() -> Result<Open, Failure>,
     output: &Output,
 ) -> Result<(), Failure> {
     let (vault, mut pairs) = (open()?, Vec::<(String, String)>::new());
