@@ -1,5 +1,5 @@
 //! A set over three PostgreSQL servers on loopback: many processes, rotations while it serves, kills, and a server that is away.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
