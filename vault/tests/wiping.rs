@@ -9,8 +9,8 @@ mod support;
 use canary::{Seen, watch};
 use dukpt::{Key, KeyStore};
 use p2pe_crypto::{Expiry, Policy, Purpose, TokenForm};
-use support::{database, id, keys, made, merchant, opened, pan, policy};
-use vault::Card;
+use support::{database, id, keys, made, merchant, names, opened, pan, policy};
+use vault::{Card, ShardedVault};
 
 #[test]
 fn card_numbers() {
@@ -35,6 +35,25 @@ fn card_numbers() {
     let stored = watch(secret, || drop(vault.tokenize_batch(&dated, &[card]).unwrap()));
     assert_eq!(stored, Seen { held: false, leaks: 0 });
     let looked = watch(secret, || assert_eq!(vault.verify().unwrap().rows, 3));
+    assert_eq!(looked, Seen { held: false, leaks: 0 });
+}
+
+/// What is hashed to find a card's shard, too.
+#[test]
+fn card_numbers_over_two_databases() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let stores = folders.iter().map(|folder| database(folder.path())).collect();
+    let set = ShardedVault::init(stores, keys(1, 2), names(), id("routing")).unwrap();
+    let (shop, pan) = (policy("shop"), pan(1));
+    let secret = pan.expose().as_bytes();
+    let mut token = String::new();
+    let stored = watch(secret, || token = set.tokenize(&shop, &pan, Some("order")).unwrap());
+    assert_eq!(stored, Seen { held: false, leaks: 0 });
+    let stored = watch(secret, || drop(set.tokenize_batch(&shop, &[&pan, &pan]).unwrap()));
+    assert_eq!(stored, Seen { held: false, leaks: 0 });
+    let back = watch(secret, || set.detokenize("till", &shop, Purpose::Payment, &token).unwrap());
+    assert_eq!(back, Seen { held: true, leaks: 0 });
+    let looked = watch(secret, || assert_eq!(set.verify().unwrap().rows, 1));
     assert_eq!(looked, Seen { held: false, leaks: 0 });
 }
 
