@@ -5,7 +5,10 @@
 mod support;
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
+    io::Write,
+    os::unix::fs::{MetadataExt, chown},
     path::Path,
     process::Command,
     sync::{Arc, Barrier},
@@ -13,8 +16,9 @@ use std::{
 };
 
 use p2pe_crypto::{Pan, Purpose};
-use support::{database, keys, made, opened, pan, policy};
-use vault::{New, RateLimit, RowId, StoreError, Vault, VaultError, VaultStore};
+use support::{database, keys, made, names, opened, pan, policy};
+use throwaway_postgres::{Server, Settings};
+use vault::{New, RateLimit, RowId, StoreError, Vault, VaultError, VaultStore, open_store};
 
 const FOLDER: &str = "VAULT_SMALL_DISK";
 
@@ -62,18 +66,127 @@ fn on_a_small_disk(folder: &Path) {
 
 #[test]
 fn disk_full() {
-    if let Some(folder) = env::var_os(FOLDER) {
-        return on_a_small_disk(Path::new(&folder));
+    match env::var_os(FOLDER) {
+        Some(folder) => on_a_small_disk(Path::new(&folder)),
+        None => in_a_small_file_system("disk_full", "8m"),
     }
+}
+
+/// A PostgreSQL server whose log has room, and whose tables have fourteen megabytes.
+fn on_a_server_with_a_small_disk(folder: &Path) {
+    let place = folder.join("tables");
+    fs::create_dir(&place).unwrap();
+    let server = Server::start(&Settings::default()).unwrap();
+    // The server does not run as root.
+    let owner = fs::metadata(server.data()).unwrap();
+    chown(&place, Some(owner.uid()), Some(owner.gid())).unwrap();
+    server.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", place.display())).unwrap();
+    server.sql("postgres", "CREATE DATABASE db0 TABLESPACE small").unwrap();
+    let filler = folder.join("filler");
+    fs::write(&filler, vec![0xAA; 2_000_000]).unwrap();
+    let url = server.url("db0");
+    let open = || Vault::open(open_store(&url).unwrap(), keys(1, 2)).unwrap().with_rate_limit(RateLimit(u32::MAX));
+    drop(Vault::init(open_store(&url).unwrap(), keys(1, 2), names()).unwrap());
+    let (vault, shop) = (open(), policy("shop"));
+    // In batches, then one by one: the space that was too little for a batch.
+    let mut tokens: Vec<String> = Vec::new();
+    for group in [100, 1] {
+        loop {
+            let pans: Vec<Pan> = (0..group).map(|i| pan(tokens.len() as u64 + i)).collect();
+            match vault.tokenize_batch(&shop, &pans.iter().collect::<Vec<_>>()) {
+                Ok(answers) => tokens.extend(answers.into_iter().map(Result::unwrap)),
+                Err(error) => {
+                    assert!(full::<()>(Err(error.clone())), "{error}");
+                    break;
+                }
+            }
+            assert!(tokens.len() < 100_000, "it never fills up");
+        }
+    }
+    assert!(tokens.len() > 200, "{}", tokens.len());
+    // Nothing is handed out unrecorded, and what was stored is found.
+    let granted = (0..50).filter(|at| vault.detokenize("till", &shop, Purpose::Payment, &tokens[*at]).is_ok()).count();
+    assert_eq!(vault.stats().unwrap().audit, granted as u64);
+    assert_eq!(vault.tokenize(&shop, &pan(3), None).unwrap(), tokens[3]);
+    assert!(full(vault.tokenize(&shop, &pan(1_000_000), None)));
+    let whole = |rows: usize| {
+        let found = open().verify().unwrap();
+        assert!(found.rows == rows as u64 && found.problems.is_empty() && found.orphans.is_empty(), "{found:?}");
+    };
+    whole(tokens.len());
+    // With space, those that were there and a new one go on.
+    let second = open();
+    fs::remove_file(filler).unwrap();
+    for (vault, from) in [(&vault, 2_000_000), (&second, 3_000_000)] {
+        for (number, token) in tokens.iter().enumerate().step_by(37) {
+            let back = vault.detokenize("till", &shop, Purpose::Payment, token).unwrap();
+            assert_eq!(back.pan.expose(), pan(number as u64).expose());
+        }
+        (0..10).for_each(|i| drop(vault.tokenize(&shop, &pan(from + i), None).unwrap()));
+    }
+    whole(tokens.len() + 20);
+}
+
+#[test]
+fn disk_full_on_postgres() {
+    match env::var_os(FOLDER) {
+        Some(folder) => on_a_server_with_a_small_disk(Path::new(&folder)),
+        None => in_a_small_file_system("disk_full_on_postgres", "14m"),
+    }
+}
+
+/// A PostgreSQL server of which all is on one small disk: it stops when its log has no room, and loses nothing.
+fn on_a_server_whose_log_is_full(folder: &Path) {
+    let server = Server::start(&Settings { on_disk: true, ..Settings::default() }).unwrap();
+    assert!(server.data().starts_with(folder));
+    let store = open_store(&format!("{}&deadline=3", server.new_database().unwrap())).unwrap();
+    let (vault, shop) = (Vault::init(store, keys(1, 2), names()).unwrap(), policy("shop"));
+    let mut tokens: Vec<String> = (0..20).map(|i| vault.tokenize(&shop, &pan(i), None).unwrap()).collect();
+    let filler = folder.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0xAA; 1 << 16]).is_ok() {}
+    drop(file);
+    // To the first file of the log that cannot be made.
+    let next = "SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()";
+    assert!((0..20).any(|_| server.sql("postgres", next).is_err()));
+    let end = (20..1000).find_map(|i| vault.tokenize(&shop, &pan(i), None).map(|token| tokens.push(token)).err());
+    let end = end.unwrap();
+    assert!(matches!(end, VaultError::Store(StoreError::Unavailable(_))), "{end:?}");
+    fs::remove_file(filler).unwrap();
+    // It may have come up by itself.
+    let up = |_| server.start_again().is_ok() || server.sql("postgres", "SELECT 1").is_ok();
+    assert!((0..5).any(up));
+    for (number, token) in tokens.iter().enumerate() {
+        assert_eq!(&vault.tokenize(&shop, &pan(number as u64), None).unwrap(), token);
+    }
+    vault.tokenize(&shop, &pan(1_000_000), None).unwrap();
+    let found = vault.verify().unwrap();
+    // The one that was not answered may have been stored.
+    let stored = usize::try_from(found.rows).unwrap() - tokens.len() - 1;
+    assert!(stored <= 1 && found.problems.is_empty() && found.orphans.is_empty(), "{found:?}");
+}
+
+#[test]
+fn log_full_on_postgres() {
+    match env::var_os(FOLDER) {
+        Some(folder) => on_a_server_whose_log_is_full(Path::new(&folder)),
+        None => in_a_small_file_system("log_full_on_postgres", "112m"),
+    }
+}
+
+/// Runs a test in a process that has a file system of this size, which nobody else sees and which goes with the process.
+fn in_a_small_file_system(test: &str, size: &str) {
     let folder = tempfile::tempdir().unwrap();
-    // A file system of its own, which nobody else sees and which goes with the process.
-    let script =
-        "mount -t tmpfs -o size=8m none \"$0\" 2>/dev/null || exit 77; exec \"$1\" --exact disk_full --nocapture";
+    // Who is no root, is one in a user namespace, to mount; and nobody's in one more, since a server does not run as root.
+    let script = "mount -t tmpfs -o size=$2,mode=1777 none \"$0\" 2>/dev/null || exit 77
+        set -- \"$1\" --exact \"$3\" --nocapture
+        if [ \"$NAMESPACE\" = --mount ]; then exec \"$@\"; fi
+        exec unshare --map-user=1000 --map-group=1000 \"$@\"";
     let program = env::current_exe().unwrap();
     let ran = ["--mount", "--map-root-user"].map(|namespace| {
         let mut command = Command::new("unshare");
-        command.args(["--mount", namespace, "sh", "-c", script]).arg(folder.path()).arg(&program);
-        command.env(FOLDER, folder.path()).output().unwrap()
+        command.args(["--mount", namespace, "sh", "-c", script]).arg(folder.path()).arg(&program).args([size, test]);
+        command.env(FOLDER, folder.path()).env("TMPDIR", folder.path()).env("NAMESPACE", namespace).output().unwrap()
     });
     let Some(ran) = ran.iter().find(|ran| ran.status.success() || !matches!(ran.status.code(), Some(1 | 77))) else {
         if ran.iter().all(|ran| ran.stdout.is_empty()) {

@@ -3,13 +3,20 @@
 
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread, time::Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Barrier},
+    thread,
+    time::Instant,
+};
 
 use p2pe_crypto::Purpose;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use support::{keys, merchant, names, pan, policy};
 use throwaway_postgres::{Server, Settings};
-use vault::{Postgres, StoreError, Vault, open_store};
+use vault::{Postgres, RateLimit, StoreError, Vault, VaultError, open_store};
 
 fn refused(url: &str) -> StoreError {
     Postgres::open(url).unwrap_err()
@@ -194,6 +201,41 @@ fn rows_read_by_a_call() {
     let read: u64 = server.sql("db0", read).unwrap().parse().unwrap();
     // Some plans are for the empty table until the statement is used a fourth time. In 40 calls of one that stayed so: 160,000.
     assert!((43..100_000).contains(&read), "{read}");
+}
+
+/// A caller's limit holds over all connections, however many ask at the same moment.
+#[test]
+fn rate_limit() {
+    const CALLERS: u64 = 20;
+    let url = Server::shared().new_database().unwrap();
+    let open = |url: &str| {
+        let vault = Vault::open(open_store(url).unwrap(), keys(1, 2)).unwrap();
+        vault.with_clock(|| 1_000_000).with_rate_limit(RateLimit(3))
+    };
+    drop(Vault::init(open_store(&url).unwrap(), keys(1, 2), names()).unwrap());
+    let token = open(&url).tokenize(&policy("shop"), &pan(1), None).unwrap();
+    let start = Arc::new(Barrier::new(8));
+    let askers: Vec<_> = (0..8)
+        .map(|_| {
+            let (url, token, start) = (url.clone(), token.clone(), start.clone());
+            thread::spawn(move || {
+                let (vault, shop) = (open(&url), policy("shop"));
+                let ask = |caller| {
+                    start.wait();
+                    match vault.detokenize(&format!("till {caller}"), &shop, Purpose::Payment, &token) {
+                        Ok(_) => 1,
+                        Err(error) => u64::from(!matches!(error, VaultError::RateLimited)) * 1000,
+                    }
+                };
+                (0..CALLERS).map(ask).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let granted: Vec<Vec<u64>> = askers.into_iter().map(|asker| asker.join().unwrap()).collect();
+    for caller in 0..20 {
+        assert_eq!(granted.iter().map(|asker| asker[caller]).sum::<u64>(), 3, "till {caller}");
+    }
+    assert_eq!(open(&url).stats().unwrap().audit, 3 * CALLERS);
 }
 
 /// A dump made while the vault serves; restored, it gets new data keys before it takes a token.
