@@ -1,6 +1,6 @@
 //! A disk that is full: the vault says so, loses nothing, and goes on when there is space. Writes of many callers go into one
 //! transaction, and one that fails is alone in that.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 
