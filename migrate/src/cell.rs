@@ -93,6 +93,16 @@ pub(crate) fn shows_too_much(text: &str) -> bool {
     text.chars().filter(|c| digit(*c).is_some()).count() > SHOWN
 }
 
+/// Whether a text that nobody decides on is, or holds, a card number.
+pub(crate) fn holds_card(text: &str) -> bool {
+    match Cell::read(text) {
+        Cell::Number(pan, _) => plausible(&pan),
+        Cell::Other { holds } => holds,
+        Cell::Float => shows_too_much(text),
+        Cell::Empty | Cell::Token => false,
+    }
+}
+
 /// The digits of a whole number of 12 to 19 digits that was kept as a double. Of more than 15, some may have been lost on the way
 /// (spreadsheets keep 15): it reads as a float.
 pub(crate) fn whole(number: f64) -> Option<Zeroizing<String>> {

@@ -1,12 +1,17 @@
 //! Bytes and characters: UTF-8 and what Windows calls Shift_JIS (CP932).
 
-use std::{borrow::Cow, ops::Deref, str};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write as _},
+    ops::Deref,
+    str,
+};
 
 use encoding_rs::SHIFT_JIS;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, cell::whole};
 
 /// How a file's characters are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,6 +30,38 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(crate) enum Text<'a> {
     Raw(&'a str),
     Made(Zeroizing<String>),
+}
+
+impl<'a> Text<'a> {
+    /// Bytes that are no UTF-8 are no card number; each wrong sequence becomes one character.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Self {
+        if let Ok(text) = str::from_utf8(bytes) {
+            return Self::Raw(text);
+        }
+        // So long at most: growing would leave a copy behind.
+        let mut text =
+            Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8())));
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Self::Made(text)
+    }
+
+    /// A whole double of 16 digits or more reads as a float that has lost some.
+    pub(crate) fn of_double(number: f64) -> Self {
+        whole(number).map_or_else(|| Self::of_number(number), Self::Made)
+    }
+
+    /// A number as people write it.
+    pub(crate) fn of_number(number: impl Display) -> Self {
+        // The longest number that could be a card number is a decimal with 38 digits and a sign.
+        let mut text = Zeroizing::new(String::with_capacity(48));
+        let _ = write!(text, "{number}");
+        Self::Made(text)
+    }
 }
 
 impl Deref for Text<'_> {

@@ -9,6 +9,7 @@ mod error;
 mod finder;
 mod known;
 mod options;
+mod parquet;
 mod report;
 mod run;
 pub mod table;

@@ -22,6 +22,8 @@ pub enum Format {
     JsonLines,
     /// A workbook of Excel 2007 and later.
     Xlsx,
+    /// A file of Apache Parquet.
+    Parquet,
 }
 
 impl Format {
@@ -36,6 +38,7 @@ impl Format {
             "tsv" | "tab" => Ok(Self::Csv { delimiter: b'\t' }),
             "jsonl" | "ndjson" => Ok(Self::JsonLines),
             "xlsx" => Ok(Self::Xlsx),
+            "parquet" => Ok(Self::Parquet),
             "xlsb" | "xlsm" | "xls" => Err(Error::Refused(format!("{end}: save the workbook as .xlsx"))),
             _ => Err(Error::Refused(format!("no format goes with a name that ends in {end:?}"))),
         }

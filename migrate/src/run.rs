@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Batch, Decision, Encoding, Error, Findings, Format, Options, Phase, Progress, Report, Scan, Tally, Tokens,
+    Batch, Decision, Encoding, Error, Findings, Format, Options, Phase, Progress, Report, Scan, Tally, Tokens, parquet,
     text::{
         journal::{Journal, Point},
         records::{self, HEADER, Move},
@@ -76,13 +76,18 @@ pub(crate) fn scan(
     most: Option<u64>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Scan, Error> {
-    let (encoding, Counted { columns, rows, headers }) = if options.format == Format::Xlsx {
-        (Encoding::Utf8, xlsx::count(input, options.header, None, Phase::Scan, progress)?)
-    } else {
-        let encoding = options.encoding.map_or_else(|| source::encoding(input), Ok)?;
-        let mut layout = records::layout(options.format, encoding, options.header, &[])?;
-        let (columns, rows) = records::count(input, &mut *layout, most, Phase::Scan, progress)?;
-        (encoding, Counted { columns, rows, headers: vec![if layout.header() { HEADER } else { None }] })
+    let (encoding, Counted { columns, rows, headers }) = match options.format {
+        Format::Xlsx => (Encoding::Utf8, xlsx::count(input, options.header, None, Phase::Scan, progress)?),
+        Format::Parquet => {
+            let (columns, rows) = parquet::count(input, most, Phase::Scan, progress)?;
+            (Encoding::Utf8, Counted { columns, rows, headers: vec![None] })
+        }
+        Format::Csv { .. } | Format::JsonLines => {
+            let encoding = options.encoding.map_or_else(|| source::encoding(input), Ok)?;
+            let mut layout = records::layout(options.format, encoding, options.header, &[])?;
+            let (columns, rows) = records::count(input, &mut *layout, most, Phase::Scan, progress)?;
+            (encoding, Counted { columns, rows, headers: vec![if layout.header() { HEADER } else { None }] })
+        }
     };
     let decisions = columns.iter().map(|column| column.decision(options.thresholds)).collect();
     Ok(Scan { encoding, headers, rows, columns, decisions })
@@ -129,8 +134,8 @@ pub(crate) fn run(
     let from = from.unwrap_or_else(|| Point::start(plan.decisions.len()));
     let moved = Move { input, tokens, options, plan: &plan, files: &files };
     let moved = match options.format {
-        Format::Xlsx => workbook(&moved, progress),
-        _ => moved.run(&mut journal, from, progress),
+        Format::Xlsx | Format::Parquet => in_one_go(&moved, progress),
+        Format::Csv { .. } | Format::JsonLines => moved.run(&mut journal, from, progress),
     };
     let moved = moved.and_then(|end| {
         if differs(&plan, input, tokens, options)?.is_some() {
@@ -207,8 +212,9 @@ fn differs(plan: &Plan, input: &Path, tokens: &dyn Tokens, options: &Options) ->
     })
 }
 
-/// A workbook is moved in one go: begun again after an interruption.
-fn workbook(run: &Move<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Point, Error> {
+/// A workbook or a Parquet file ends with what makes it one: it is begun again after an interruption. Tokens that were made are
+/// the same then.
+fn in_one_go(run: &Move<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Point, Error> {
     let Move { input, tokens, options, plan, files } = *run;
     let mut batch = Batch::new(tokens, plan.decisions.clone(), options.remembered)?;
     drop(Written::open(&files.partial, 0)?);
@@ -216,7 +222,11 @@ fn workbook(run: &Move<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Point,
     rejects.add(REJECTS)?;
     let mut rejected = |row, column, reason| run.rejected(row, column, reason).and_then(|line| rejects.add(&line));
     let paths = (input, &*files.partial);
-    let output = xlsx::moved(paths, &plan.headers, &mut batch, options.batch.max(1), &mut rejected, progress)?;
+    let at_once = options.batch.max(1);
+    let output = match options.format {
+        Format::Parquet => parquet::moved(paths, &mut batch, at_once, &mut rejected, progress)?,
+        _ => xlsx::moved(paths, &plan.headers, &mut batch, at_once, &mut rejected, progress)?,
+    };
     rejects.sync()?;
     let tallies = batch.tallies().to_vec();
     Ok(Point { input: plan.input.size(), output, rejects: rejects.length, rows: plan.rows, tallies })
@@ -232,12 +242,16 @@ fn reconciled(
     like_cards: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<u64, Error> {
-    let (columns, rows) = if options.format == Format::Xlsx {
-        let counted = xlsx::count(partial, options.header, Some(&plan.headers), Phase::Reconcile, progress)?;
-        (counted.columns, counted.rows)
-    } else {
-        let mut layout = records::layout(options.format, plan.encoding, Some(plan.header()), &plan.found)?;
-        records::count(partial, &mut *layout, None, Phase::Reconcile, progress)?
+    let (columns, rows) = match options.format {
+        Format::Xlsx => {
+            let counted = xlsx::count(partial, options.header, Some(&plan.headers), Phase::Reconcile, progress)?;
+            (counted.columns, counted.rows)
+        }
+        Format::Parquet => parquet::count(partial, None, Phase::Reconcile, progress)?,
+        Format::Csv { .. } | Format::JsonLines => {
+            let mut layout = records::layout(options.format, plan.encoding, Some(plan.header()), &plan.found)?;
+            records::count(partial, &mut *layout, None, Phase::Reconcile, progress)?
+        }
     };
     let wrong = |what: String| Err(Error::NotReconciled(what));
     if rows != plan.rows {

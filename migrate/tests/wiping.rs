@@ -4,6 +4,8 @@
 // The guard is one piece of code for all crates.
 #[path = "../../dukpt/tests/canary/mod.rs"]
 mod canary;
+#[path = "support/parquet.rs"]
+mod file;
 mod support;
 
 use std::sync::Arc;
@@ -11,7 +13,12 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BinaryArray, Decimal128Array, DictionaryArray, Int64Array, StringArray, types::Int8Type};
 use canary::watch;
 use encoding_rs::SHIFT_JIS;
+use file::{Values, write};
 use p2pe_migrate::{Format, Options, tokenize_batch};
+use parquet::{
+    basic::Compression,
+    file::properties::{EnabledStatistics, WriterProperties},
+};
 use support::{CSV, Folder, number, run, tokens};
 
 #[test]
@@ -39,6 +46,26 @@ fn files() {
             run(&input, &folder.path("out"), &tokens, &Options::new(format)).unwrap();
         });
         assert_eq!(seen.leaks, 0, "input {at}");
+    }
+}
+
+/// What is read of a Parquet file, packed and unpacked. Its minima and maxima are the library's, and so are the
+/// windows of gzip and Zstandard.
+#[test]
+fn parquet_files() {
+    let codecs = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::LZ4_RAW];
+    for (codec, dictionary) in codecs.into_iter().flat_map(|codec| [(codec, false), (codec, true)]) {
+        let (folder, secret) = (Folder::new(), number(9));
+        let properties = WriterProperties::builder().set_compression(codec).set_dictionary_enabled(dictionary);
+        let properties = properties.set_statistics_enabled(EnabledStatistics::None).build();
+        let texts = [&*secret, &format!("{secret} "), "-", &format!("card {secret}"), &secret];
+        let cards = Values::Texts(texts.map(|text| Some(text.into())).to_vec());
+        write(&folder.path("in"), "message m { optional binary card (STRING); }", properties, vec![vec![cards]]);
+        let tokens = tokens();
+        let seen = watch(secret.as_bytes(), || {
+            run(&folder.path("in"), &folder.path("out"), &tokens, &Options::new(Format::Parquet)).unwrap();
+        });
+        assert_eq!(seen.leaks, 0, "{codec} {dictionary}");
     }
 }
 

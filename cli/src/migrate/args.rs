@@ -57,7 +57,7 @@ pub(crate) struct Column {
 
 #[derive(clap::Args)]
 pub(crate) struct Scan {
-    /// The file: .csv, .tsv, .jsonl, .xlsx
+    /// The file: .csv, .tsv, .jsonl, .xlsx, .parquet
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Look at so many rows only; of a workbook, all are looked at
@@ -69,7 +69,7 @@ pub(crate) struct Scan {
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
-    /// The file: .csv, .tsv, .jsonl, .xlsx
+    /// The file: .csv, .tsv, .jsonl, .xlsx, .parquet
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// The copy
@@ -101,7 +101,7 @@ pub(crate) enum Rejects {
 #[derive(clap::Args)]
 pub(crate) struct Reading {
     /// How the file is written [default: by its name]
-    #[arg(long, value_parser = ["csv", "tsv", "jsonl", "xlsx"])]
+    #[arg(long, value_parser = ["csv", "tsv", "jsonl", "xlsx", "parquet"])]
     pub(crate) format: Option<String>,
     /// What stands between two cells, for CSV
     #[arg(long, value_name = "CHARACTER")]

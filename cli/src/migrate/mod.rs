@@ -131,6 +131,7 @@ fn options(path: &Path, reading: &Reading) -> Result<Options, Failure> {
         Some("tsv") => Format::Csv { delimiter: b'\t' },
         Some("jsonl") => Format::JsonLines,
         Some("xlsx") => Format::Xlsx,
+        Some("parquet") => Format::Parquet,
         Some(_) => Format::Csv { delimiter: b',' },
     };
     let format = match (reading.delimiter, format) {
@@ -162,7 +163,7 @@ impl Bar {
         if stderr().is_terminal() && !output.is_json() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        // Bytes of a file, sheets of a workbook, rows of a table.
+        // Bytes of a file (packed, of a Parquet file), sheets of a workbook, rows of a table.
         let shown = "{msg:>12} {bar:30} {human_pos}/{human_len}, {per_sec}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(shown) {
             bar.set_style(style);

@@ -1,16 +1,13 @@
 //! The cells of an Arrow array as texts.
 
-use std::fmt::{Display, Write as _};
-
 use arrow_array::{
     AnyDictionaryArray, Array, ArrayAccessor,
     cast::AsArray,
     types::{Decimal128Type, Float64Type, Int64Type, UInt64Type},
 };
 use arrow_schema::DataType;
-use zeroize::Zeroizing;
 
-use crate::{Error, cell::whole, encoding::Text};
+use crate::{Error, encoding::Text};
 
 /// The text at a place below the array's length; `None` if it is null.
 type Cells<'a> = Box<dyn Fn(usize) -> Option<Text<'a>> + 'a>;
@@ -25,14 +22,16 @@ pub(super) fn cells(array: &dyn Array) -> Result<Cells<'_>, Error> {
         DataType::Utf8 => array.as_string_opt::<i32>().map(|array| each(array, Text::Raw)),
         DataType::LargeUtf8 => array.as_string_opt::<i64>().map(|array| each(array, Text::Raw)),
         DataType::Utf8View => array.as_string_view_opt().map(|array| each(array, Text::Raw)),
-        DataType::Binary => array.as_binary_opt::<i32>().map(|array| each(array, of_bytes)),
-        DataType::LargeBinary => array.as_binary_opt::<i64>().map(|array| each(array, of_bytes)),
-        DataType::BinaryView => array.as_binary_view_opt().map(|array| each(array, of_bytes)),
-        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(|array| each(array, of_bytes)),
-        DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(|array| each(array, written)),
-        DataType::UInt64 => array.as_primitive_opt::<UInt64Type>().map(|array| each(array, written)),
-        DataType::Decimal128(_, 0) => array.as_primitive_opt::<Decimal128Type>().map(|array| each(array, written)),
-        DataType::Float64 => array.as_primitive_opt::<Float64Type>().map(|array| each(array, of_double)),
+        DataType::Binary => array.as_binary_opt::<i32>().map(|array| each(array, Text::of_bytes)),
+        DataType::LargeBinary => array.as_binary_opt::<i64>().map(|array| each(array, Text::of_bytes)),
+        DataType::BinaryView => array.as_binary_view_opt().map(|array| each(array, Text::of_bytes)),
+        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(|array| each(array, Text::of_bytes)),
+        DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(|array| each(array, Text::of_number)),
+        DataType::UInt64 => array.as_primitive_opt::<UInt64Type>().map(|array| each(array, Text::of_number)),
+        DataType::Decimal128(_, 0) => {
+            array.as_primitive_opt::<Decimal128Type>().map(|array| each(array, Text::of_number))
+        }
+        DataType::Float64 => array.as_primitive_opt::<Float64Type>().map(|array| each(array, Text::of_double)),
         DataType::Dictionary(..) => array.as_any_dictionary_opt().map(dictionary).transpose()?,
         _ => None,
     };
@@ -55,32 +54,4 @@ fn dictionary(array: &dyn AnyDictionaryArray) -> Result<Cells<'_>, Error> {
     }
     let keys = array.normalized_keys();
     Ok(Box::new(move |at| if array.keys().is_valid(at) { value(keys[at]) } else { None }))
-}
-
-/// Bytes that are no UTF-8 are no card number; each wrong sequence becomes one character.
-fn of_bytes(bytes: &[u8]) -> Text<'_> {
-    if let Ok(text) = str::from_utf8(bytes) {
-        return Text::Raw(text);
-    }
-    // So long at most: growing would leave a copy behind.
-    let mut text =
-        Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8())));
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    Text::Made(text)
-}
-
-fn of_double<'a>(number: f64) -> Text<'a> {
-    whole(number).map_or_else(|| written(number), Text::Made)
-}
-
-fn written<'a>(number: impl Display) -> Text<'a> {
-    // The longest number that could be a card number is a decimal with 38 digits and a sign.
-    let mut text = Zeroizing::new(String::with_capacity(48));
-    let _ = write!(text, "{number}");
-    Text::Made(text)
 }

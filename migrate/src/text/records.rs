@@ -29,7 +29,7 @@ pub(crate) fn layout(
     Ok(match format {
         Format::Csv { delimiter } => Box::new(Csv::new(delimiter, encoding, header)),
         Format::JsonLines => Box::new(JsonLines::new(seen.iter().map(|column| column.name.clone()).collect())),
-        Format::Xlsx => return Err(Error::Refused("a workbook has no records".into())),
+        Format::Xlsx | Format::Parquet => return Err(Error::Refused("these are no records in a row".into())),
     })
 }
 

@@ -4,10 +4,7 @@ use quick_xml::events::{BytesStart, Event};
 use zeroize::Zeroizing;
 
 use super::sheet::{events, unescaped};
-use crate::{
-    Error,
-    cell::{Cell, plausible, shows_too_much},
-};
+use crate::{Error, cell::holds_card};
 
 /// Looks through all of a part. The values of cells are left out where `cells` are decided on elsewhere.
 pub(super) fn holds(xml: &str, cells: bool) -> Result<bool, Error> {
@@ -31,14 +28,14 @@ pub(super) fn holds(xml: &str, cells: bool) -> Result<bool, Error> {
                 b"v" | b"is" if cells => value = false,
                 b"t" => inside = false,
                 b"text" | b"si" | b"p" | b"is" => {
-                    found |= card(&joined);
+                    found |= holds_card(&joined);
                     joined.clear();
                 }
                 _ => {}
             },
             Event::Text(_) | Event::CData(_) if !value => {
                 let text = unescaped(&xml[place])?;
-                found |= card(&text);
+                found |= holds_card(&text);
                 // Longer texts are no card number in pieces.
                 if inside && joined.len() + text.len() < joined.capacity() {
                     joined.push_str(&text);
@@ -54,7 +51,7 @@ pub(super) fn holds(xml: &str, cells: bool) -> Result<bool, Error> {
 fn in_attributes(tag: &BytesStart<'_>) -> Result<bool, Error> {
     for attribute in tag.attributes().with_checks(false).flatten() {
         let value = unescaped(str::from_utf8(&attribute.value).unwrap_or_default())?;
-        if !is_guid(&value) && card(&value) {
+        if !is_guid(&value) && holds_card(&value) {
             return Ok(true);
         }
     }
@@ -65,13 +62,4 @@ fn is_guid(text: &str) -> bool {
     let text = text.trim_start_matches('{').trim_end_matches('}');
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-}
-
-pub(super) fn card(text: &str) -> bool {
-    match Cell::read(text) {
-        Cell::Number(pan, _) => plausible(&pan),
-        Cell::Other { holds } => holds,
-        Cell::Float => shows_too_much(text),
-        Cell::Empty | Cell::Token => false,
-    }
 }

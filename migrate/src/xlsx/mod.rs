@@ -11,7 +11,10 @@ use std::{collections::BTreeSet, path::Path};
 
 use quick_xml::{escape::escape, events::Event};
 
-use crate::{Batch, Error, Finder, Findings, Outcome, Phase, Progress, Tokens, cell::shows_too_much};
+use crate::{
+    Batch, Error, Finder, Findings, Outcome, Phase, Progress, Tokens,
+    cell::{holds_card, shows_too_much},
+};
 use package::{Package, refused};
 use sheet::{At, Shared, attribute, letters};
 
@@ -292,7 +295,7 @@ fn emptied(
     }
     let (mut new, mut at) = (Vec::new(), 0);
     for (string, place) in shared.places.iter().enumerate() {
-        let orphan = || !kept.contains(&string) && look::card(&shared.texts[string]);
+        let orphan = || !kept.contains(&string) && holds_card(&shared.texts[string]);
         if gone.contains(&string) || orphan() {
             let element = &xml[place.clone()];
             let prefix = element[1..].split_once("si").map_or("", |(prefix, _)| prefix);
