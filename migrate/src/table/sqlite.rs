@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 use super::{Column, Database, Row, STATE, Work, quoted, sealed::Rows};
 use crate::Error;
 
-/// A database in a file. What is overwritten is gone from it (`secure_delete`), and its write-ahead log is emptied at the end.
+/// A database in a file. What is overwritten is zeroed (`secure_delete`), but for pieces in its pages that go with `VACUUM` only, and its
+/// write-ahead log is emptied at the end.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
