@@ -7,11 +7,13 @@ mod postgres;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
+use arrow_array::{Array, StringArray};
 use bare::Bare;
 use callers::Callers;
 use dukpt::{KeyId, KeyImport, KeyMaterial, KeyStore, Lifetime, MemoryStore};
 use p2pe_benches::{Row, Rows, merchant};
 use p2pe_crypto::{Pan, Policy, TokenForm};
+use p2pe_migrate::{VaultTokens, tokenize_batch};
 use pkcs11_backend::{PinSource, Settings, Token, TokenSelector};
 use throwaway_token::{Process, reexec_with_token};
 use vault::{KeyNames, Sqlite, Vault, VaultStore};
@@ -82,6 +84,8 @@ fn main() -> Result<ExitCode, throwaway_token::Error> {
     }
     batch(&mut rows, &target("batch", Some(0.8), "insertion into six indices"), folder.path(), memory());
 
+    arrow(&mut rows, folder.path());
+
     postgres::rows(&mut rows);
 
     let pin = PinSource::File(throwaway.pin_file());
@@ -112,5 +116,35 @@ fn batch(rows: &mut Rows, row: &Row, folder: &Path, keys: impl KeyStore) {
             assert!(tokens.iter().all(Result::is_ok));
         }),
         (BATCH, || bare.insert(BATCH)),
+    );
+}
+
+/// The tokens of an Arrow array of new cards, beside the same cards given to the vault as they are.
+fn arrow(rows: &mut Rows, folder: &Path) {
+    let name = "vault sqlite Arrow array, the vault's own batch".to_string();
+    let row = Row { name, target: None, limit: "the same rows; texts are read and checked" };
+    if !rows.wants(&row.name) {
+        return;
+    }
+    let vault = |name| {
+        let database = Sqlite::open(&folder.join(name)).expect("a database");
+        Vault::init(Arc::new(database), memory(), names()).expect("a vault")
+    };
+    let (ours, bare) = (vault("arrow.db"), vault("arrow-bare.db"));
+    let (tokens, policy) = (VaultTokens::new(&ours, policy()).expect("tokens"), policy());
+    let next = |cards: &mut Cards| -> Vec<Pan> { (0..BATCH).map(|_| cards.next()).collect() };
+    let (mut cards, mut bare_cards) = (Cards(0), Cards(0));
+    rows.measure(
+        &row,
+        (BATCH, || {
+            let array: StringArray = next(&mut cards).iter().map(|pan| Some(pan.expose())).collect();
+            let answer = tokenize_batch(&tokens, &array).expect("tokens");
+            assert!(answer.tokens.null_count() == 0);
+        }),
+        (BATCH, || {
+            let pans = next(&mut bare_cards);
+            let tokens = bare.tokenize_batch(&policy, &pans.iter().collect::<Vec<_>>()).expect("tokens");
+            assert!(tokens.iter().all(Result::is_ok));
+        }),
     );
 }
