@@ -98,7 +98,7 @@ def store(request: pytest.FixtureRequest) -> p2pe.Store:
 @pytest.fixture(scope="session")
 def token_with_vault_keys(token: Token) -> Token:
     """The token, with the keys `print` and `wrap` of a vault: made by `p2pe`, they never leave it."""
-    program = built("p2pe-cli") / "p2pe"
+    program = built("--workspace", "--bin", "p2pe") / "p2pe"
     for name, kind in (("print", "hmac"), ("wrap", "wrap")):
         generate: list[str | Path] = [program, "keys", "generate", "--id", name, "--kind", kind]
         generate += ["--module", token.module, "--token", token.label, "--pin-file", token.pin_file]
@@ -109,7 +109,7 @@ def token_with_vault_keys(token: Token) -> Token:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
     """Makes databases on a server that only this run knows, and names their URLs."""
-    program = built("throwaway-postgres", "--example", "serve") / "examples" / "serve"
+    program = built("--workspace", "--example", "serve") / "examples" / "serve"
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as serve:
         assert serve.stdin is not None and serve.stdout is not None
         serve_input, urls = serve.stdin, serve.stdout

@@ -78,10 +78,12 @@ def init_vault(store: p2pe.Store, address: Path | str | None = None) -> p2pe.Vau
     return p2pe.Vault.init(store, address, fingerprint_key="print", wrapping_key="wrap")
 
 
-def built(package: str, *arguments: str) -> Path:
-    """The folder of the project's programs, with those of a package built."""
-    build = ["cargo", "build", "--quiet", "--locked", "--package", package]
-    subprocess.run([*build, *arguments], cwd=PROJECT, check=True)
+def built(*what: str) -> Path:
+    """The folder of the project's programs, with this one built.
+
+    With the features of the workspace it is what the tests of Rust have built.
+    """
+    subprocess.run(["cargo", "build", "--quiet", "--locked", *what], cwd=PROJECT, check=True)
     return Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "debug"
 
 

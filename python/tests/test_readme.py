@@ -47,7 +47,7 @@ def test_snippets_with_a_token(folder: Path, token: Token) -> None:
 def run_of_the_project(folder: Path, shell: str, python: str) -> list[str]:
     """Runs a snippet of Python after the shell snippets that it follows; returns the lines that they print."""
     (folder / "snippet.py").write_text(python)
-    path = f"{built('p2pe-cli')}{os.pathsep}{os.environ['PATH']}"
+    path = f"{built('--workspace', '--bin', 'p2pe')}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"{shell}\n{sys.executable} snippet.py"],
         cwd=folder,

@@ -239,7 +239,7 @@ def test_a_token_that_fails(token_with_vault_keys: Token, tmp_path: Path) -> Non
     child = in_child(
         FAULTS.format(
             script=str(tmp_path / "script"),
-            module=str(built("fault-module") / "libfault_module.so"),
+            module=str(built("--package", "fault-module") / "libfault_module.so"),
             label=token.label,
             pin=str(token.pin_file),
             database=str(tmp_path / "vault.db"),
