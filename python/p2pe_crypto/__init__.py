@@ -27,6 +27,7 @@ from p2pe_crypto._errors import (
     WrongPinError,
 )
 from p2pe_crypto._native import (
+    ArrowTokens,
     AuditLog,
     CardData,
     CardOnFile,
@@ -52,6 +53,7 @@ from p2pe_crypto._native import (
 
 __all__ = [
     "ArgumentError",
+    "ArrowTokens",
     "AuditError",
     "AuditLog",
     "CardData",

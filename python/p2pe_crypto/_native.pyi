@@ -3,12 +3,24 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Final, Literal, NoReturn, Self, SupportsIndex, TypedDict, final, type_check_only
+from typing import (
+    Final,
+    Literal,
+    NoReturn,
+    Protocol,
+    Self,
+    SupportsIndex,
+    TypedDict,
+    final,
+    overload,
+    type_check_only,
+)
 
 from ._errors import Error, VaultError
 
 __all__ = [
     "__version__",
+    "ArrowTokens",
     "AuditLog",
     "CardData",
     "CardOnFile",
@@ -55,6 +67,21 @@ class _Health(TypedDict):
     busy: int
     overdue: int
     shards: list[_ShardHealth]
+
+@type_check_only
+class _ArrowArray(Protocol):
+    def __arrow_c_array__(
+        self, requested_schema: object | None = None
+    ) -> tuple[object, object]: ...
+
+@type_check_only
+class _ArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
+class ArrowTokens:
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __len__(self) -> int: ...
 
 @type_check_only
 class _DataKeyCount(TypedDict):
@@ -339,6 +366,7 @@ class Policy:
     def with_expiry(self) -> bool: ...
     @property
     def purposes(self) -> tuple[_Purpose, ...]: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]: ...
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
@@ -373,6 +401,9 @@ class Vault:
         *,
         request: str | None = None,
     ) -> str: ...
+    @overload
+    def tokenize_batch(self, policy: Policy, cards: _ArrowArray | _ArrowStream, /) -> ArrowTokens: ...
+    @overload
     def tokenize_batch(
         self, policy: Policy, cards: Sequence[Pan | _Bytes | tuple[Pan | _Bytes, str]], /
     ) -> list[str | VaultError]: ...

@@ -105,6 +105,17 @@ from! {
     serde_json::Error => |error| Self::Report(error),
 }
 
+impl From<p2pe_migrate::Error> for Failure {
+    fn from(error: p2pe_migrate::Error) -> Self {
+        match error {
+            p2pe_migrate::Error::Vault(error) => Self::Vault(error),
+            p2pe_migrate::Error::Token(TokenError::Key(error)) => Self::Vault(error.into()),
+            p2pe_migrate::Error::Token(error) => Self::Vault(error.into()),
+            error => Self::Argument(error.to_string(), error.code()),
+        }
+    }
+}
+
 impl Failure {
     /// An argument that cannot be.
     pub(crate) fn argument(message: &str, code: &'static str) -> Self {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrow;
 mod audit;
 mod card;
 mod conformance;
@@ -25,6 +26,8 @@ use pyo3::pymodule;
 /// Private: import `p2pe_crypto`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::arrow::ArrowTokens;
     #[pymodule_export]
     use crate::audit::{AuditLog, Verified};
     #[pymodule_export]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Purpose, TokenForm, Uses};
-use pyo3::{prelude::*, types::PyTuple};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
 
 use crate::error::Failure;
 
@@ -57,7 +60,9 @@ impl Policy {
             CARD_SHAPED => TokenForm::CardShaped(CardShaped::new(Kept { bin, last_four: keep_last_four })),
             _ => return Err(cannot("the form is 'vault' or 'card-shaped'")),
         };
-        let purposes = purposes.iter().flatten().map(|name| purpose(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut purposes = purposes.iter().flatten().map(|name| purpose(name)).collect::<Result<Vec<_>, _>>()?;
+        purposes.sort_by_key(|purpose| purpose.name());
+        purposes.dedup();
         let mut policy = p2pe_crypto::Policy::new(MerchantId::new(merchant)?, version, form).purposes(&purposes);
         if single_use {
             policy = policy.single_use()?;
@@ -130,6 +135,20 @@ impl Policy {
             py,
             Purpose::ALL.into_iter().filter(|purpose| self.0.permits(*purpose)).map(Purpose::name).collect::<Vec<_>>(),
         )
+    }
+
+    /// For `pickle` and `copy`: nothing in a policy is secret.
+    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let named = PyDict::new(py);
+        named.set_item("version", self.version())?;
+        named.set_item("form", self.form())?;
+        named.set_item("keep_bin", self.keep_bin())?;
+        named.set_item("keep_last_four", self.keep_last_four())?;
+        named.set_item("single_use", self.single_use())?;
+        named.set_item("time_to_live", self.time_to_live())?;
+        named.set_item("with_expiry", self.with_expiry())?;
+        named.set_item("purposes", self.purposes(py)?)?;
+        Ok((PyTuple::new(py, [self.merchant()])?, named))
     }
 
     fn __repr__(&self) -> String {

@@ -10,12 +10,14 @@ use ::vault::{Card, KeyNames, RateLimit, holds_password, open_store};
 use p2pe_audit::{Event, Label, Record};
 use p2pe_config::key_id;
 use p2pe_crypto::MerchantId;
+use p2pe_migrate::VaultTokens;
 use pyo3::{
     prelude::*,
-    types::{PyAny, PyDict, PyString},
+    types::{PyAny, PyDict, PyList, PyString},
 };
 
 use crate::{
+    arrow::{ArrowTokens, Chunks},
     card::CardOnFile,
     error::Failure,
     given::{Given, Number},
@@ -107,46 +109,35 @@ impl Vault {
         self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), token)
     }
 
-    /// The tokens of many cards, in one transaction; some thousands at a time. Each card is a card number as `tokenize` takes
-    /// it, or with a policy with expiry date a pair of number and date. The list has, in their order, the token of each or the
+    /// The tokens of many cards: a list of them, or a column of card numbers with the Arrow C data interface, which pyarrow, Polars,
+    /// pandas and DuckDB have.
+    ///
+    /// A list is one transaction, of some thousands at most. Each card is a card number as `tokenize` takes it, or with a policy
+    /// with expiry date a pair of number and date. The answer is a list that has, in their order, the token of each or the
     /// exception that `tokenize` would raise for it: a card that fails, fails alone.
     ///
-    /// Raises `VaultError`, `DatabaseError` and `StoreError` for what fails for all; then nothing is stored.
+    /// A column is an array, a chunked array or a table of one column: of strings, binary UTF-8, dictionaries of either, 64-bit
+    /// integers or decimals of scale 0; of `float64` what has 16 digits or more is refused as `digits_lost`. Blanks and hyphens in
+    /// a number stay where they are. It may be of any length: it is worked off chunk by chunk, for each number once, under a
+    /// multi-use policy without expiry date. The answer is `ArrowTokens`. After an exception, ask for the whole again: the
+    /// tokens that were made are the same.
+    ///
+    /// Raises `VaultError`, `DatabaseError` and `StoreError` for what fails for all; then nothing of a list is stored. For a column
+    /// also `ArgumentError` with code `arrow_data`, `migrate_array_type`, `migrate_refused` or `migrate_single_use`.
     #[pyo3(signature = (policy, cards, /))]
     fn tokenize_batch(
         &self,
         py: Python<'_>,
         policy: &Bound<'_, Policy>,
-        cards: Vec<Bound<'_, PyAny>>,
-    ) -> PyResult<Vec<Py<PyAny>>> {
-        let mut given = Vec::with_capacity(cards.len());
-        let mut refused = Vec::new();
-        for (index, card) in cards.iter().enumerate() {
-            match Given::read_one(card) {
-                Ok(card) => given.push(card),
-                Err(failure @ Failure::Card(..)) => refused.push((index, PyErr::from(failure))),
-                Err(failure) => return Err(failure.into()),
+        cards: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let policy = &policy.get().0;
+        match Chunks::of(cards)? {
+            Some(chunks) => Ok(Py::new(py, self.tokenize_column(py, policy, chunks)?)?.into_any()),
+            None => {
+                Ok(PyList::new(py, self.tokenize_list(py, policy, &cards.extract::<Vec<_>>()?)?)?.into_any().unbind())
             }
         }
-        let policy = policy.get().0.clone();
-        let merchant = Label::of(policy.merchant().as_str());
-        let tokens = self.run(py, move |vault| {
-            let cards: Vec<Card<'_>> = given.iter().map(Given::card).collect();
-            Ok(vault.tokenize_batch(&policy, &cards)?)
-        });
-        let tokens = self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), tokens)?;
-        let mut tokens = tokens.into_iter();
-        let mut refused = refused.into_iter().peekable();
-        (0..cards.len())
-            .map(|index| match refused.next_if(|(at, _)| *at == index) {
-                Some((_, error)) => Ok(error.into_value(py).into_any()),
-                None => match tokens.next() {
-                    Some(Ok(token)) => Ok(PyString::new(py, &token).into_any().unbind()),
-                    Some(Err(error)) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
-                    None => Err(Failure::VaultClosed.into()),
-                },
-            })
-            .collect()
     }
 
     /// The card of a token of the policy's merchant, for a `purpose` that the policy permits. Who asked is `caller`, 1 to 64
@@ -256,6 +247,61 @@ impl Vault {
             Ok(workers)
         })?;
         Ok(Self { store, workers: RwLock::new(Some(workers)), database })
+    }
+
+    fn tokenize_list(
+        &self,
+        py: Python<'_>,
+        policy: &p2pe_crypto::Policy,
+        cards: &[Bound<'_, PyAny>],
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let mut given = Vec::with_capacity(cards.len());
+        let mut refused = Vec::new();
+        for (index, card) in cards.iter().enumerate() {
+            match Given::read_one(card) {
+                Ok(card) => given.push(card),
+                Err(failure @ Failure::Card(..)) => refused.push((index, PyErr::from(failure))),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        let policy = policy.clone();
+        let merchant = Label::of(policy.merchant().as_str());
+        let tokens = self.run(py, move |vault| {
+            let cards: Vec<Card<'_>> = given.iter().map(Given::card).collect();
+            Ok(vault.tokenize_batch(&policy, &cards)?)
+        });
+        let tokens = self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), tokens)?;
+        let mut tokens = tokens.into_iter();
+        let mut refused = refused.into_iter().peekable();
+        (0..cards.len())
+            .map(|index| match refused.next_if(|(at, _)| *at == index) {
+                Some((_, error)) => Ok(error.into_value(py).into_any()),
+                None => match tokens.next() {
+                    Some(Ok(token)) => Ok(PyString::new(py, &token).into_any().unbind()),
+                    Some(Err(error)) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
+                    None => Err(Failure::VaultClosed.into()),
+                },
+            })
+            .collect()
+    }
+
+    /// Each chunk is recorded by itself.
+    fn tokenize_column(
+        &self,
+        py: Python<'_>,
+        policy: &p2pe_crypto::Policy,
+        mut chunks: Chunks,
+    ) -> PyResult<ArrowTokens> {
+        let merchant = Label::of(policy.merchant().as_str());
+        let mut made = Vec::new();
+        while let Some(numbers) = chunks.next(py)? {
+            let policy = policy.clone();
+            let tokens = self
+                .run(py, move |vault| Ok(p2pe_migrate::tokenize_batch(&VaultTokens::new(vault, policy)?, &*numbers)?));
+            made.push(self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), tokens)?);
+            py.check_signals()?;
+        }
+        Ok(ArrowTokens::new(made))
     }
 
     fn run<T: Send + 'static>(

@@ -24,7 +24,7 @@ def test_mypy_strict() -> None:
 
 def test_stubs_and_module_agree() -> None:
     pytest.importorskip("mypy")
-    run("mypy.stubtest", "p2pe_crypto")
+    run("mypy.stubtest", "--mypy-config-file=pyproject.toml", "p2pe_crypto._native")
 
 
 def test_the_package_names_everything_and_documents_it() -> None:

@@ -1,5 +1,7 @@
 """The vault: card numbers in, tokens out and back, on every kind of key store and database."""
 
+import copy
+import pickle
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,6 +284,8 @@ def test_policies() -> None:
     assert full.purposes == ("payment", "refund")
     assert repr(full) == "Policy(\"shop-1\", version=7, form='card-shaped')"
     assert plain == p2pe.Policy("shop-1") and plain != full
+    for policy in (plain, full):
+        assert pickle.loads(pickle.dumps(policy)) == copy.deepcopy(policy) == policy
     cannot: list[dict[str, Any]] = [
         {"keep_bin": 7},
         {"keep_bin": 6, "form": "vault"},
