@@ -12,7 +12,7 @@ find_module() { # prints the first of these PKCS#11 modules that is there
     return 1
 }
 
-# The Debian packages that are missing for: build, fuzz, git, mariadb, openssl, postgresql, softhsm, pkcs11-tests, python, valgrind, venv.
+# The Debian packages that are missing for: build, fuzz, git, java, mariadb, openssl, postgresql, softhsm, pkcs11-tests, python, valgrind, venv.
 missing_packages() {
     local want
     for want in "$@"; do
@@ -20,6 +20,7 @@ missing_packages() {
         build) command -v cc >/dev/null || echo gcc libc6-dev ;;
         fuzz) command -v c++ >/dev/null || echo g++ ;;
         git) command -v git >/dev/null || echo git ;;
+        java) command -v java >/dev/null || echo openjdk-17-jre-headless ;;
         openssl)
             command -v pkg-config >/dev/null || echo pkg-config
             pkg-config --exists openssl 2>/dev/null || echo libssl-dev
