@@ -247,7 +247,7 @@ impl From<VaultError> for Failure {
         let (exit, hint) = match &error {
             VaultError::Key(error) => return error.clone().into(),
             VaultError::Shard(..) | VaultError::NoSet(_) => {
-                (3, "name each database of the set once, with --database or a line of P2PE_DATABASE for each")
+                (3, "name each database of the set once, with a --database for each")
             }
             VaultError::WrongKey(_) => (7, "name the token that the vault was made with; look at p2pe keys list"),
             VaultError::NotInitialised => (3, "make it with p2pe vault init, or correct --database"),

@@ -28,7 +28,8 @@ impl Chunks {
         if !object.hasattr("__arrow_c_array__")? && !object.hasattr("__arrow_c_stream__")? {
             return Ok(None);
         }
-        Ok(Some(Self(sound(|| object.extract::<AnyArray>()?.into_reader())??)))
+        let reader = sound(|| Ok::<_, PyErr>(object.extract::<AnyArray>()?.into_reader()?))?;
+        Ok(Some(Self(reader.map_err(|_| unsound(FAILED))?)))
     }
 
     /// The next chunk; of a table with one column, that column. A producer may compute it now, and needs the GIL for that or not.
@@ -36,8 +37,7 @@ impl Chunks {
         py.detach(|| {
             sound(|| {
                 let Some(chunk) = self.0.next() else { return Ok(None) };
-                // What the producer says of its failure may quote a cell.
-                let chunk = chunk.map_err(|_| unsound("the producer of the Arrow data failed"))?;
+                let chunk = chunk.map_err(|_| unsound(FAILED))?;
                 // An empty slice of texts has offsets into a buffer that is taken to be empty.
                 let chunk = if chunk.is_empty() { new_empty_array(chunk.data_type()) } else { chunk };
                 chunk.to_data().validate_full().map_err(|_| unsound(MALFORMED))?;
@@ -48,6 +48,8 @@ impl Chunks {
 }
 
 const MALFORMED: &str = "the Arrow data is malformed";
+/// What the producer itself says of its failure may quote a cell.
+const FAILED: &str = "the producer of the Arrow data failed";
 
 fn unsound(message: &str) -> Failure {
     Failure::argument(message, "arrow_data")

@@ -3,6 +3,7 @@
 use std::{
     env,
     path::PathBuf,
+    process,
     sync::{Arc, RwLock},
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Vault {
     workers: RwLock<Option<Workers>>,
     /// For `repr`.
     database: String,
+    /// The process with the threads in it: a fork has none.
+    process: u32,
 }
 
 #[pymethods]
@@ -194,7 +197,10 @@ impl Vault {
 
     /// Closes the vault, after the calls that other threads may be in; later ones raise `VaultError`. The store stays open.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| drop(self.workers.write().ok().and_then(|mut workers| workers.take())));
+        // In a fork the lock may be held by a thread which is not there.
+        if process::id() == self.process {
+            py.detach(|| drop(self.workers.write().ok().and_then(|mut workers| workers.take())));
+        }
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -246,7 +252,7 @@ impl Vault {
             workers.run(|_| Ok(()))?;
             Ok(workers)
         })?;
-        Ok(Self { store, workers: RwLock::new(Some(workers)), database })
+        Ok(Self { store, workers: RwLock::new(Some(workers)), database, process: process::id() })
     }
 
     fn tokenize_list(
@@ -339,8 +345,13 @@ impl Drop for Vault {
 /// The address of a database, and what may be shown of it.
 fn named(address: Option<PathBuf>) -> Result<(String, String), Failure> {
     let Some(given) = address else {
-        let named = env::var(VARIABLE).ok().filter(|address| !address.is_empty());
+        let named = env::var(VARIABLE).ok().map(|lines| lines.trim().to_owned()).filter(|lines| !lines.is_empty());
         let address = named.ok_or(Failure::Settings("no database is named: pass its address, or set P2PE_DATABASE"))?;
+        if address.lines().count() > 1 {
+            return Err(Failure::Settings(
+                "P2PE_DATABASE names several databases: a vault over them is not for Python yet",
+            ));
+        }
         let shown = if holds_password(&address) { VARIABLE.into() } else { address.clone() };
         return Ok((address, shown));
     };

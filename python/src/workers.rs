@@ -98,17 +98,20 @@ fn serve(queue: &Queue, plan: &Plan) {
     loop {
         vault = match queue.next() {
             Next::Job(job) => {
-                let opened = vault.take().map_or_else(|| plan.open(), Ok);
-                catch_unwind(AssertUnwindSafe(|| match opened {
+                let run = || match vault.take().map_or_else(|| plan.open(), Ok) {
                     Ok(vault) => job(Ok(&vault)).then_some(vault),
                     Err(failure) => {
                         job(Err(failure));
                         None
                     }
-                }))
-                .unwrap_or_default()
+                };
+                catch_unwind(AssertUnwindSafe(run)).unwrap_or_default()
             }
-            Next::Idle => None,
+            Next::Idle => {
+                // A thread that a panic ended would leave later calls without an answer.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(vault.take())));
+                None
+            }
             Next::Closed => return,
         };
     }

@@ -91,6 +91,19 @@ def test_arrays_of_numbers(vault: p2pe.Vault) -> None:
     assert moved(vault, pa.chunked_array([], pa.string())) == ([], [])
 
 
+def test_what_a_producer_says_of_a_cell_is_not_told(vault: p2pe.Vault) -> None:
+    mixed = pandas.Series([int(OTHER), PAN])
+    with pytest.raises(pa.ArrowException, match=PAN):
+        pa.chunked_array(mixed)
+    with pytest.raises(p2pe.ArgumentError) as raised:
+        vault.tokenize_batch(POLICY, mixed)
+    error: BaseException | None = raised.value
+    assert raised.value.code == "arrow_data"
+    while error is not None:
+        assert PAN not in f"{error!r}{error}{error.args}"
+        error = error.__cause__ or error.__context__
+
+
 @pytest.mark.parametrize("library", ["polars", "polars table", "pandas", "duckdb", "pyarrow"])
 def test_columns_of(vault: p2pe.Vault, library: str) -> None:
     table = pa.table({"card": CELLS})

@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import pty
+import signal
 import sqlite3
 import sys
 import threading
@@ -153,6 +154,20 @@ def test_a_fork_is_refused(vault: p2pe.Vault) -> None:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert vault.tokenize(POLICY, PAN) == token
+
+
+def test_a_fork_during_a_call_closes_at_once(vault: p2pe.Vault) -> None:
+    with ThreadPoolExecutor(1) as other:
+        call = other.submit(vault.tokenize_batch, POLICY, card_numbers(20_000))
+        time.sleep(0.1)
+        assert not call.done()
+        if (child := os.fork()) == 0:
+            # The call's lock is held by a thread that the fork does not have.
+            signal.alarm(20)
+            vault.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert len(call.result()) == 20_000
 
 
 def test_over_a_pool(token_with_vault_keys: Token, tmp_path: Path) -> None:

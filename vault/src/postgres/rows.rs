@@ -41,6 +41,8 @@ pub(super) async fn by_pan(s: &mut Session, tenant: &str, prints: &[[u8; 32]]) -
         all.extend(rows(&found)?);
     }
     all.sort_by(|one, other| (one.policy, &one.token).cmp(&(other.policy, &other.token)));
+    // A rotation may move a row from one fingerprint to the next in between.
+    all.dedup_by(|one, other| one.id == other.id);
     Ok(all)
 }
 

@@ -40,7 +40,7 @@ pub struct ShardedVault<K> {
 
 impl<K: KeyStore> ShardedVault<K> {
     /// With another limit than 600 requests a minute and caller. It is divided: each shard grants its part, so that all together
-    /// never grant more. `u32::MAX` is none.
+    /// never grant more; but one, if there are more shards than that. `u32::MAX` is none.
     #[must_use]
     pub fn with_rate_limit(self, limit: RateLimit) -> Self {
         Self { limit, ..self }.set_up_all()
@@ -180,6 +180,8 @@ impl<K: KeyStore> ShardedVault<K> {
     fn set_up(&self, number: u32, vault: Vault<K>) -> Vault<K> {
         let (RateLimit(limit), of) = (self.limit, self.of());
         let part = if limit == u32::MAX { limit } else { limit / of + u32::from(number <= limit % of) };
+        // A shard that grants nothing would keep its cards for ever.
+        let part = part.max(limit.min(1));
         vault.with_rate_limit(RateLimit(part)).with_requests_remembered(self.remembered).with_clock(self.now)
     }
 

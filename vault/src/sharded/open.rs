@@ -38,6 +38,11 @@ impl<K: KeyStore> ShardedVault<K> {
     ) -> Result<Self, VaultError> {
         let of = u32::try_from(stores.len()).ok().filter(|of| (2..=MOST).contains(of)).ok_or(COUNT)?;
         let mut headers = stores.iter().map(|rows| rows.header()).collect::<Result<Vec<_>, _>>()?;
+        let shards = || headers.iter().flatten().filter_map(|header| header.shard.as_ref());
+        if headers.iter().any(Option::is_none) && shards().any(|shard| (shard.of, &shard.routing_key) != (of, &routing))
+        {
+            return Err(OTHER);
+        }
         if headers.iter().all(Option::is_some) || headers.iter().flatten().any(|header| header.shard.is_none()) {
             return Err(VaultError::AlreadyInitialised);
         }
