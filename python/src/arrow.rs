@@ -28,7 +28,7 @@ impl Chunks {
         if !object.hasattr("__arrow_c_array__")? && !object.hasattr("__arrow_c_stream__")? {
             return Ok(None);
         }
-        let reader = sound(|| Ok::<_, PyErr>(object.extract::<AnyArray>()?.into_reader()?))?;
+        let reader = sound(|| object.extract::<AnyArray>()?.into_reader())?;
         Ok(Some(Self(reader.map_err(|_| unsound(FAILED))?)))
     }
 
