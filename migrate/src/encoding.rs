@@ -55,9 +55,26 @@ impl<'a> Text<'a> {
         whole(number).map_or_else(|| Self::of_number(number), Self::Made)
     }
 
+    /// A decimal with so many places, as people write it: without zeros at the end of its fraction.
+    pub(crate) fn of_decimal(number: i128, places: u32) -> Self {
+        let Some(one) = 10_u128.checked_pow(places) else {
+            // Nothing is left before the point.
+            return Self::of_number(format_args!("{number}e-{places}"));
+        };
+        let (whole, mut fraction) = (number.unsigned_abs() / one, number.unsigned_abs() % one);
+        let (sign, mut width) = (if number < 0 { "-" } else { "" }, places as usize);
+        if fraction == 0 {
+            return Self::of_number(format_args!("{sign}{whole}"));
+        }
+        while fraction.is_multiple_of(10) {
+            (fraction, width) = (fraction / 10, width - 1);
+        }
+        Self::of_number(format_args!("{sign}{whole}.{fraction:0width$}"))
+    }
+
     /// A number as people write it.
     pub(crate) fn of_number(number: impl Display) -> Self {
-        // The longest number that could be a card number is a decimal with 38 digits and a sign.
+        // The longest is a decimal: 39 digits, a sign, a point and a zero before it.
         let mut text = Zeroizing::new(String::with_capacity(48));
         let _ = write!(text, "{number}");
         Self::Made(text)

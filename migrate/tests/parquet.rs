@@ -271,6 +271,95 @@ fn the_caller_decides() {
     assert!(!stands_in(VISA.as_bytes(), &unpacked(&folder.path("out"))));
 }
 
+/// As Spark has a NUMBER of Oracle: a whole number with places is that number, one with a fraction stays as a text.
+#[test]
+fn decimals_with_places() {
+    let folder = Folder::new();
+    let (input, output) = (folder.path("in"), folder.path("out"));
+    let with = |text: &str, places: u32| text.parse::<i128>().unwrap() * 10_i128.pow(places);
+    let long: Vec<i128> = vec![with(VISA, 10), with(AMEX, 10), 125_000_000_000, -500_000_000];
+    let short = [with(VISA, 2), with(AMEX, 2), -150].map(|number| Some(i64::try_from(number).unwrap()));
+    let schema = "message m {
+        optional fixed_len_byte_array(16) long (DECIMAL(38, 10));
+        optional int64 short (DECIMAL(18, 2));
+        optional binary price (DECIMAL(18, 7));
+    }";
+    let bytes = |numbers: &[i128]| numbers.iter().map(|number| Some(number.to_be_bytes().to_vec())).collect::<Vec<_>>();
+    let columns = vec![
+        Values::Bytes(bytes(&long).into_iter().chain([None]).collect()),
+        Values::Ints(short.into_iter().chain([None, None]).collect()),
+        Values::Bytes(bytes(&[1, 2, 3, 4, 5])),
+    ];
+    write(&input, schema, telling().build(), vec![columns]);
+    let report = run(&input, &output, &tokens(), &options()).unwrap();
+    let tally = |column: usize| report.columns[column].tally;
+    assert_eq!(tally(0), Some(Tally { cells: 4, tokenized: 2, rejected: 2, ..Tally::default() }));
+    assert_eq!(tally(1), Some(Tally { cells: 3, tokenized: 2, rejected: 1, ..Tally::default() }));
+    assert_eq!(tally(2), None);
+    let (visa, amex) = (token(VISA), token(AMEX));
+    let cells = [[&*visa, &*visa], [&*amex, &*amex], ["12.5", "-1.5"], ["-0.05", "null"], ["null", "null"]];
+    for (row, [long, short]) in rows(&output).iter().zip(cells) {
+        let quoted = |text: &str| if text == "null" { text.into() } else { format!("\"{text}\"") };
+        let begins = format!("{{long: {}, short: {}, price: ", quoted(long), quoted(short));
+        assert!(row.starts_with(&begins), "{row}");
+    }
+    let (before, after) = (unpacked(&input), unpacked(&output));
+    for number in &long[..2] {
+        assert!(stands_in(&number.to_be_bytes(), &before));
+        assert!(!stands_in(&number.to_be_bytes(), &after));
+    }
+    // Kept, it is the same column.
+    let choice = Choice { keep: vec!["long".into()], ..Choice::default() };
+    run(&input, &folder.path("kept"), &tokens(), &Options { choice, ..options() }).unwrap();
+    let chunk = |path| packed(path, about(path).row_group(0).column(0));
+    assert_eq!(chunk(&input), chunk(&folder.path("kept")));
+}
+
+/// Never a number of which the first digits are gone.
+#[test]
+fn a_decimal_that_is_too_long() {
+    for (bytes, room) in
+        [([[0; 16], [0xFF; 16]].concat(), false), ([[0xFF; 16], [0; 16]].concat(), false), (vec![0xFF; 32], true)]
+    {
+        let folder = Folder::new();
+        let schema =
+            "message m { optional fixed_len_byte_array(32) wide (DECIMAL(76, 0)); optional binary card (STRING); }";
+        let columns = vec![Values::Bytes(vec![Some(bytes)]), Values::Texts(vec![Some(VISA.into())])];
+        write(&folder.path("in"), schema, WriterProperties::default(), vec![columns]);
+        match room {
+            true => assert_eq!(moved(&folder, &options()).unwrap().rows_out, 1),
+            false => refused(&folder, "column wide has decimals of more than 38 digits"),
+        }
+    }
+}
+
+/// A string cannot hold all bytes: where it would be all that is left of them, nothing is written.
+#[test]
+fn bytes_that_are_no_text() {
+    let (fixed, bytes) = ("fixed_len_byte_array(16)", "binary");
+    let other = |cell: &[u8]| [cell, &[b' '; 16][cell.len()..]].concat();
+    for (kind, cell, stays) in [
+        (fixed, other(b"order"), true),
+        (fixed, other(b"\xFFrder"), false),
+        (fixed, other(b"\xFF12345678901"), false),
+        (bytes, other(b"order"), true),
+        (bytes, other(b"\xFFrder"), true),
+        (bytes, other(b"\xFF12345678901"), false),
+    ] {
+        let folder = Folder::new();
+        let cells = [VISA.as_bytes(), MASTERCARD.as_bytes(), &cell].map(|cell| Some(cell.to_vec()));
+        let schema = format!("message m {{ optional {kind} card; }}");
+        write(&folder.path("in"), &schema, WriterProperties::default(), vec![vec![Values::Bytes(cells.to_vec())]]);
+        if stays {
+            assert_eq!(moved(&folder, &options()).unwrap().columns[0].tally.unwrap().tokenized, 2);
+            let after = unpacked(&folder.path("out"));
+            assert!(stands_in(&cell, &after) && stands_in(token(VISA).as_bytes(), &after));
+        } else {
+            refused(&folder, "column card has a cell that is no UTF-8");
+        }
+    }
+}
+
 /// As most programs write: then the copy has none, either.
 #[test]
 fn without_an_index_of_pages() {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BinaryArray, Decimal128Array, DictionaryArray, Int64Array, StringArray, types::Int8Type};
 use canary::watch;
 use encoding_rs::SHIFT_JIS;
-use file::{Values, write};
-use p2pe_migrate::{Format, Options, tokenize_batch};
+use file::{Values, about, write};
+use p2pe_migrate::{Error, Format, Options, tokenize_batch};
 use parquet::{
     basic::Compression,
     file::properties::{EnabledStatistics, WriterProperties},
@@ -67,6 +67,28 @@ fn parquet_files() {
         });
         assert_eq!(seen.leaks, 0, "{codec} {dictionary}");
     }
+}
+
+/// A page that can be read, before one that cannot.
+#[test]
+fn a_damaged_column_of_parquet() {
+    let (folder, secret) = (Folder::new(), number(9));
+    let exact: i64 = secret.parse().unwrap();
+    let properties = WriterProperties::builder().set_dictionary_enabled(false).set_write_batch_size(2);
+    let properties = properties.set_data_page_row_count_limit(2).set_statistics_enabled(EnabledStatistics::None);
+    let cards = Values::Ints(vec![Some(exact); 6]);
+    write(&folder.path("in"), "message m { optional int64 card; }", properties.build(), vec![vec![cards]]);
+    let pages = about(&folder.path("in")).offset_index().unwrap()[0][0].page_locations().clone();
+    let mut bytes = folder.read("in");
+    let second = usize::try_from(pages[1].offset).unwrap();
+    bytes[second..second + 8].fill(0xFF);
+    folder.write("in", bytes);
+    let tokens = tokens();
+    let seen = watch(&exact.to_le_bytes(), || {
+        let refused = run(&folder.path("in"), &folder.path("out"), &tokens, &Options::new(Format::Parquet));
+        assert!(matches!(&refused, Err(Error::Refused(what)) if what.contains("damaged")), "{refused:?}");
+    });
+    assert_eq!(seen.leaks, 0);
 }
 
 /// The array is the caller's; what is made of it is not.

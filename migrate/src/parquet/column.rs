@@ -21,12 +21,18 @@ pub(super) enum Values {
     Whole,
     /// One that has no sign.
     Unsigned,
+    /// One with so many decimal places.
+    Places(u32),
     /// A double.
     Double,
 }
 
+/// A card number has so many digits at least.
+const SHORTEST: i32 = 12;
+
 impl Values {
-    /// `None`: no card number can stand in the column. A date is no number, and 32 bits have no room for one.
+    /// `None`: no card number can stand in the column. A date is no number, and neither 32 bits nor fewer than twelve digits
+    /// before the decimal places have room for one.
     pub(super) fn of(column: &ColumnDescriptor) -> Option<Self> {
         let (logical, converted) = (column.logical_type_ref(), column.converted_type());
         let scale = match logical {
@@ -35,9 +41,9 @@ impl Values {
             _ => None,
         };
         match (column.physical_type(), logical, converted, scale) {
-            (_, _, _, Some(scale)) if scale != 0 => None,
-            (Physical::INT64 | Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY, _, _, Some(_)) => {
-                Some(Self::Whole)
+            (_, _, _, Some(scale)) if scale != 0 && column.type_precision().saturating_sub(scale) < SHORTEST => None,
+            (Physical::INT64 | Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY, _, _, Some(scale)) => {
+                Some(if scale == 0 { Self::Whole } else { Self::Places(scale.unsigned_abs()) })
             }
             (Physical::INT64, Some(LogicalType::Integer(integer)), ..) if !integer.is_signed => Some(Self::Unsigned),
             (Physical::INT64, None, ConvertedType::UINT_64, _) => Some(Self::Unsigned),
@@ -62,8 +68,10 @@ pub(super) struct Cells<'c> {
     pub(super) rows: Vec<u64>,
     /// Of definition and repetition; empty where a column needs none.
     pub(super) levels: (&'c [i16], &'c [i16]),
-    /// The bytes of a value that stays.
-    pub(super) kept: &'c dyn Fn(usize) -> ByteArray,
+    /// The bytes of a value that stays; `None` if a column of strings has no room for them.
+    pub(super) kept: &'c dyn Fn(usize) -> Option<ByteArray>,
+    /// Whether the text is all of a value. Of bytes that are no UTF-8 it is not.
+    pub(super) exact: &'c dyn Fn(usize) -> bool,
 }
 
 /// What is done with some cells.
@@ -103,15 +111,18 @@ where
     while left > 0 {
         let most = usize::try_from(left.min(at_once)).unwrap_or(usize::MAX);
         // Growing would leave a copy behind.
-        let (mut def, mut rep, mut read) = (Vec::new(), Vec::new(), Vec::with_capacity(most.min(BATCH)));
-        let records = guarded(|| reader.read_records(most, Some(&mut def), Some(&mut rep), &mut read));
-        let rows = records.and_then(|(records, ..)| rows(column, records, read.len(), &def, &rep));
+        let (mut def, mut rep, mut read) = (Vec::new(), Vec::new(), Wiped(Vec::with_capacity(most.min(BATCH))));
+        let records = guarded(|| reader.read_records(most, Some(&mut def), Some(&mut rep), &mut read.0));
+        let values_read = &read.0;
+        let rows = records.and_then(|(records, ..)| rows(column, records, values_read.len(), &def, &rep));
         let (records, rows) = rows.map_err(failed)?;
-        let texts = read.iter().map(|value| value.text(values)).collect();
-        let first = wanted - left;
-        let seen = see(Cells { first, texts, rows, levels: (&def, &rep), kept: &|at| read[at].kept(values) });
-        read.iter_mut().for_each(Value::wipe);
-        seen?;
+        let texts = values_read.iter().map(|value| value.text(values)).collect::<Option<_>>();
+        let texts = texts.ok_or_else(|| {
+            Error::Refused(format!("column {} has decimals of more than 38 digits", column.path().string()))
+        })?;
+        let kept = |at: usize| values_read[at].kept(values);
+        let exact = |at: usize| values_read[at].exact(values);
+        see(Cells { first: wanted - left, texts, rows, levels: (&def, &rep), kept: &kept, exact: &exact })?;
         left -= records;
     }
     Ok(())
@@ -137,69 +148,96 @@ fn rows(column: &ColumnDescriptor, records: usize, values: usize, def: &[i16], r
     Ok((records as u64, rows))
 }
 
-/// A value as a text, and as it is written where it stays.
-trait Value {
-    fn text(&self, values: Values) -> Text<'_>;
+/// Values that are wiped, whether all of them could be read or not.
+struct Wiped<T: Value>(Vec<T>);
 
-    fn kept(&self, values: Values) -> ByteArray {
-        self.text(values).as_bytes().into()
+impl<T: Value> Drop for Wiped<T> {
+    fn drop(&mut self) {
+        T::wipe(&mut self.0);
+    }
+}
+
+/// A value as a text, and as it is written where it stays.
+trait Value: Sized {
+    /// `None`: a decimal that is too long.
+    fn text(&self, values: Values) -> Option<Text<'_>>;
+
+    fn kept(&self, values: Values) -> Option<ByteArray> {
+        self.exact(values).then(|| self.text(values)).flatten().map(|text| text.as_bytes().into())
+    }
+
+    fn exact(&self, _: Values) -> bool {
+        true
     }
 
     /// Values in buffers are wiped there.
-    fn wipe(&mut self) {}
+    fn wipe(_: &mut Vec<Self>) {}
 }
 
 impl Value for ByteArray {
-    fn text(&self, values: Values) -> Text<'_> {
+    fn text(&self, values: Values) -> Option<Text<'_>> {
+        of_bytes(self.data(), values)
+    }
+
+    fn kept(&self, values: Values) -> Option<ByteArray> {
         match values {
-            Values::Whole => decimal(self.data()),
-            _ => Text::of_bytes(self.data()),
+            // The column stays one of bytes.
+            Values::Bytes => Some(self.clone()),
+            _ => self.text(values).map(|text| text.as_bytes().into()),
         }
     }
 
-    fn kept(&self, values: Values) -> ByteArray {
-        match values {
-            Values::Whole => self.text(values).as_bytes().into(),
-            _ => self.clone(),
-        }
+    fn exact(&self, values: Values) -> bool {
+        values != Values::Bytes || str::from_utf8(self.data()).is_ok()
     }
 }
 
 impl Value for FixedLenByteArray {
-    fn text(&self, values: Values) -> Text<'_> {
-        match values {
-            Values::Whole => decimal(self.data()),
-            _ => Text::of_bytes(self.data()),
-        }
+    fn text(&self, values: Values) -> Option<Text<'_>> {
+        of_bytes(self.data(), values)
+    }
+
+    fn exact(&self, values: Values) -> bool {
+        values != Values::Bytes || str::from_utf8(self.data()).is_ok()
     }
 }
 
 impl Value for i64 {
-    fn text(&self, values: Values) -> Text<'_> {
-        match values {
+    fn text(&self, values: Values) -> Option<Text<'_>> {
+        Some(match values {
             Values::Unsigned => Text::of_number(self.cast_unsigned()),
+            Values::Places(places) => Text::of_decimal(i128::from(*self), places),
             _ => Text::of_number(self),
-        }
+        })
     }
 
-    fn wipe(&mut self) {
-        self.zeroize();
+    fn wipe(values: &mut Vec<Self>) {
+        values.zeroize();
     }
 }
 
 impl Value for f64 {
-    fn text(&self, _: Values) -> Text<'_> {
-        Text::of_double(*self)
+    fn text(&self, _: Values) -> Option<Text<'_>> {
+        Some(Text::of_double(*self))
     }
 
-    fn wipe(&mut self) {
-        self.zeroize();
+    fn wipe(values: &mut Vec<Self>) {
+        values.zeroize();
     }
 }
 
-/// A whole decimal: two's complement, the highest byte first. No precision needs more than 16 bytes.
-fn decimal(bytes: &[u8]) -> Text<'static> {
+fn of_bytes(bytes: &[u8], values: Values) -> Option<Text<'_>> {
+    match values {
+        Values::Whole => number(bytes).map(|number| Text::of_decimal(*number, 0)),
+        Values::Places(places) => number(bytes).map(|number| Text::of_decimal(*number, places)),
+        _ => Some(Text::of_bytes(bytes)),
+    }
+}
+
+/// A decimal without its point: two's complement, the highest byte first. `None`: it needs more than 16 bytes.
+fn number(bytes: &[u8]) -> Option<Zeroizing<i128>> {
     let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { -1 } else { 0 };
-    let number = Zeroizing::new(bytes.iter().fold(sign, |number: i128, byte| number << 8 | i128::from(*byte)));
-    Text::of_number(*number)
+    let (high, low) = bytes.split_at(bytes.len().saturating_sub(size_of::<i128>()));
+    let number = Zeroizing::new(low.iter().fold(sign, |number: i128, byte| number << 8 | i128::from(*byte)));
+    (high.iter().all(|byte| i128::from(byte.cast_signed()) == sign) && (*number < 0) == (sign < 0)).then_some(number)
 }

@@ -82,6 +82,12 @@ pub(crate) fn moved(
                 input.read((group, at), values, (*records, at_once), &mut |cells| {
                     let first = row + cells.first;
                     let new = replaced(batch, at, &cells, &mut |of, reason| rejected(first + of, at, reason))?;
+                    let new = new.ok_or_else(|| {
+                        Error::Refused(format!(
+                            "column {} has a cell that is no UTF-8 and would not stay",
+                            input.name(at)
+                        ))
+                    })?;
                     let (def, rep) = cells.levels;
                     far.within((group, at), cells.first, progress);
                     writer.write_batch(&new, levels(def), levels(rep)).map_err(unwritten).map(drop)
@@ -102,13 +108,13 @@ fn levels(levels: &[i16]) -> Option<&[i16]> {
     (!levels.is_empty()).then_some(levels)
 }
 
-/// The values that are written in place of some cells'.
+/// The values that are written in place of some cells'; `None` if a string would be all that is left of other bytes.
 fn replaced(
     batch: &mut Batch<'_, dyn Tokens + '_>,
     column: usize,
     cells: &Cells<'_>,
     rejected: &mut dyn FnMut(u64, &'static str) -> Result<(), Error>,
-) -> Result<Vec<ByteArray>, Error> {
+) -> Result<Option<Vec<ByteArray>>, Error> {
     let asked: Vec<(usize, &str)> = cells.texts.iter().map(|text| (column, &**text)).collect();
     let value = |(at, outcome)| {
         let text = match outcome {
@@ -119,7 +125,10 @@ fn replaced(
                 masked
             }
         };
-        Ok(text.map_or_else(|| (cells.kept)(at), |text| text.into_bytes().into()))
+        Ok(match text {
+            Some(text) => (cells.exact)(at).then(|| text.into_bytes().into()),
+            None => (cells.kept)(at),
+        })
     };
     batch.replace(&asked)?.into_iter().enumerate().map(value).collect()
 }

@@ -6,7 +6,7 @@ use std::{fs::File, path::Path, sync::Arc};
 
 use parquet::{
     column::writer::ColumnWriter,
-    data_type::ByteArray,
+    data_type::{ByteArray, FixedLenByteArray},
     file::{
         metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
         properties::WriterProperties,
@@ -20,6 +20,7 @@ use parquet::{
 pub(crate) enum Values {
     Texts(Vec<Option<String>>),
     Ints(Vec<Option<i64>>),
+    Bytes(Vec<Option<Vec<u8>>>),
     Levels(Vec<String>, Vec<i16>, Vec<i16>),
 }
 
@@ -37,6 +38,17 @@ pub(crate) fn write(path: &Path, schema: &str, properties: WriterProperties, gro
                     let def = levels(texts.iter().map(Option::is_some).collect());
                     let texts: Vec<_> = texts.into_iter().flatten().collect();
                     writer.write_batch(&bytes(&texts), Some(&def), None).unwrap();
+                }
+                (Values::Bytes(values), ColumnWriter::ByteArrayColumnWriter(writer)) => {
+                    let def = levels(values.iter().map(Option::is_some).collect());
+                    let values: Vec<ByteArray> = values.into_iter().flatten().map(ByteArray::from).collect();
+                    writer.write_batch(&values, Some(&def), None).unwrap();
+                }
+                (Values::Bytes(values), ColumnWriter::FixedLenByteArrayColumnWriter(writer)) => {
+                    let def = levels(values.iter().map(Option::is_some).collect());
+                    let values: Vec<FixedLenByteArray> =
+                        values.into_iter().flatten().map(FixedLenByteArray::from).collect();
+                    writer.write_batch(&values, Some(&def), None).unwrap();
                 }
                 (Values::Ints(ints), ColumnWriter::Int64ColumnWriter(writer)) => {
                     let def = levels(ints.iter().map(Option::is_some).collect());
