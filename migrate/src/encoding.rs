@@ -74,8 +74,8 @@ impl<'a> Text<'a> {
 
     /// A number as people write it.
     pub(crate) fn of_number(number: impl Display) -> Self {
-        // The longest is a decimal: 39 digits, a sign, a point and a zero before it.
-        let mut text = Zeroizing::new(String::with_capacity(48));
+        // The longest that could be a card number is a decimal: 39 digits, a sign, and an exponent of up to ten digits.
+        let mut text = Zeroizing::new(String::with_capacity(56));
         let _ = write!(text, "{number}");
         Self::Made(text)
     }

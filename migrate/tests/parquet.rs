@@ -318,9 +318,12 @@ fn decimals_with_places() {
 /// Never a number of which the first digits are gone.
 #[test]
 fn a_decimal_that_is_too_long() {
-    for (bytes, room) in
-        [([[0; 16], [0xFF; 16]].concat(), false), ([[0xFF; 16], [0; 16]].concat(), false), (vec![0xFF; 32], true)]
-    {
+    for (bytes, room) in [
+        ([[0; 16], [0xFF; 16]].concat(), false),
+        ([[1; 16], [0; 16]].concat(), false),
+        ([[0xFF; 16], [0; 16]].concat(), false),
+        (vec![0xFF; 32], true),
+    ] {
         let folder = Folder::new();
         let schema =
             "message m { optional fixed_len_byte_array(32) wide (DECIMAL(76, 0)); optional binary card (STRING); }";
@@ -331,6 +334,21 @@ fn a_decimal_that_is_too_long() {
             false => refused(&folder, "column wide has decimals of more than 38 digits"),
         }
     }
+}
+
+/// With more places than digits are read, nothing is left before the point.
+#[test]
+fn a_decimal_of_many_places() {
+    let folder = Folder::new();
+    let schema =
+        "message m { optional fixed_len_byte_array(32) wide (DECIMAL(76, 60)); optional binary card (STRING); }";
+    let columns =
+        vec![Values::Bytes(vec![Some([&[0xFF; 31][..], &[0x83]].concat())]), Values::Texts(vec![Some(VISA.into())])];
+    write(&folder.path("in"), schema, WriterProperties::default(), vec![columns]);
+    let choice = Choice { tokenize: vec!["wide".into()], ..Choice::default() };
+    assert_eq!(moved(&folder, &Options { choice, ..options() }).unwrap().rejected(), 1);
+    let row = format!("{{wide: \"-125e-60\", card: \"{}\"}}", token(VISA));
+    assert_eq!(rows(&folder.path("out")), [row]);
 }
 
 /// A string cannot hold all bytes: where it would be all that is left of them, nothing is written.

@@ -69,6 +69,21 @@ fn parquet_files() {
     }
 }
 
+/// The texts that are made of decimals.
+#[test]
+fn decimals_of_parquet() {
+    let (folder, secret) = (Folder::new(), number(9));
+    let with_places = secret.parse::<i128>().unwrap() * 10_i128.pow(10);
+    let cards = Values::Bytes(vec![Some(with_places.to_be_bytes().to_vec()), Some(vec![1; 16]), None]);
+    let schema = "message m { optional fixed_len_byte_array(16) card (DECIMAL(38, 10)); }";
+    write(&folder.path("in"), schema, WriterProperties::default(), vec![vec![cards]]);
+    let tokens = tokens();
+    let seen = watch(secret.as_bytes(), || {
+        run(&folder.path("in"), &folder.path("out"), &tokens, &Options::new(Format::Parquet)).unwrap();
+    });
+    assert_eq!(seen.leaks, 0);
+}
+
 /// A page that can be read, before one that cannot.
 #[test]
 fn a_damaged_column_of_parquet() {
