@@ -148,10 +148,10 @@ async fn why(s: &mut Session, row: &Row) -> Result<Why, Fault> {
     Ok(Why { on_newest_keys, replaced: get(&found, 1)? })
 }
 
-/// Deletes the names of requests whose time is over, a few at a time: each call adds one.
+/// Deletes the names of requests whose time is over, some at a time: each call adds one.
 async fn forget(s: &mut Session, now: u64) -> Result<(), Fault> {
     let now = long(now);
-    for over in s.query("SELECT tenant, name FROM requests WHERE ends <= $1 LIMIT 4", &[&now]).await? {
+    for over in s.query("SELECT tenant, name FROM requests WHERE ends <= $1 LIMIT 16", &[&now]).await? {
         let (tenant, name): (&str, &str) = (get(&over, 0)?, get(&over, 1)?);
         let sql = "DELETE FROM requests WHERE tenant = $1 AND name = $2 AND ends <= $3";
         s.execute(sql, &[&tenant, &name, &now]).await?;
