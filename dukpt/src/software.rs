@@ -12,7 +12,7 @@ use cipher::{
     Array, Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser,
     InnerIvInit, KeyInit, consts::U16,
 };
-use hmac::{Hmac, Mac};
+use hmac::{HmacReset, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -239,9 +239,10 @@ pub(crate) fn aes_unwrap(key: &[u8], wrapped: &[u8; 40], secret: &mut [u8; 32]) 
 
 /// HMAC-SHA-256 (RFC 2104) with a key of any length.
 pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Result<[u8; 32], KeyError> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
+    let mut mac = HmacReset::<Sha256>::new_from_slice(key).map_err(|_| KeyError::BadLength)?;
     mac.update(data);
-    Ok(mac.finalize().into_bytes().into())
+    // In place: `finalize` would move the state, and with it the end of the message, over the stack.
+    Ok(mac.finalize_reset().into_bytes().into())
 }
 
 fn cbc_encrypt<C: BlockCipherEncrypt>(cipher: C, iv: &[u8], data: &mut [u8]) -> Result<(), KeyError> {
