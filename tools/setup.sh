@@ -74,7 +74,10 @@ install() { # packages
     fi
     echo "Installing Debian packages: $*"
     $as_root apt-get update -qq || echo "apt-get update failed; going on with the lists that are there" >&2
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+    # An earlier installation may have been cut off, which apt-get refuses to go on from, or another one may be running.
+    $as_root env DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a >/dev/null </dev/null || true
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "$@" >/dev/null </dev/null ||
         stop "These packages could not be installed: $*${set_up_hint:-}"
 }
 
