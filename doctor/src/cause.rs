@@ -106,6 +106,8 @@ codes! {
     SessionKeyAsBaseKey = "session_key_as_base_key", exit 7, prior 6;
     /// One component was loaded in the place of the key.
     ComponentsNotCombined = "components_not_combined", exit 7, prior 5;
+    /// The sender took the bits of the counter in the wrong order.
+    CounterOrder = "counter_order", exit 6, prior 6;
     /// The message authentication code is wrong.
     Mac = "mac", exit 6, prior 6;
     /// Keys and settings are right; ciphertext or masked copy are damaged.

@@ -19,6 +19,8 @@ pub(crate) enum Taken {
     TransactionKey,
     /// A base key whose initial key was then taken for a base key.
     Twice,
+    /// A base key, but the counter's bits were taken from the lowest.
+    Upwards,
 }
 
 /// Which data key, and the cipher under it.
@@ -104,6 +106,12 @@ fn tdes_lanes<K: Key>(
     }
     if let Some(keys) = of(&sent).and_then(|(_, initial)| twice(initial, &sent)) {
         sets.push((Taken::Twice, vec![ksns[0].0], keys));
+    }
+    if sent.counter().count_ones() > 1
+        && let Some((_, initial)) = of(&sent)
+        && let Ok(keys) = TrialKeys::derive_upwards(initial, &sent)
+    {
+        sets.push((Taken::Upwards, vec![ksns[0].0], keys));
     }
     for (taken, ats, keys) in &sets {
         for working in TrialWorking::ALL {

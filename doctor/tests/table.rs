@@ -59,6 +59,20 @@ fn counter_next_door() {
     }
 }
 
+/// A sender that is right for the first few counters, and for others with a single bit.
+#[test]
+fn counter_from_the_wrong_end() {
+    let bench = Bench::new("track-tdes");
+    for (counter, named) in [(0x0A, true), (0x0003, true), (0xF07E, true), (0x08, false), (0x4000, false)] {
+        let (ksn, sent) = bench.encrypt_upwards(counter, CARD);
+        if named {
+            bench.names(&[&ksn], &sent, &[Code::CounterOrder]);
+        } else {
+            assert!(bench.examine(&[&ksn], &[&sent]).healthy, "{ksn}");
+        }
+    }
+}
+
 #[test]
 fn ksn_written_otherwise() {
     let bench = Bench::new("track-tdes");

@@ -106,6 +106,9 @@ fn tdes_trials() {
         let data = keys.data_keys(tdes::TrialWorking::Right(tdes::Variant::DataResponse));
         (keys, data)
     };
+    let upwards = || tdes::TrialKeys::derive_upwards(&initial_key(), &tdes_ksn("FFFF9876543210E00008")).unwrap();
+    let known = hex::<16>("27F66D5244FF62E1AA6F6120EDEB4280");
+    assert_eq!(watch(&known, upwards), WIPED, "of a counter with a single bit");
     assert_eq!(watch(&hex::<16>(TRANSACTION), trial), WIPED);
     assert_eq!(watch(&hex::<16>(DATA_RESPONSE), trial), WIPED);
     assert_eq!(watch(&hex::<16>(DATA_RESPONSE_VARIANT), trial), ABSENT, "before the self-encryption");

@@ -43,6 +43,11 @@ impl Explainer<'_> {
                 format!("the key {key} is the key of this one transaction, and is stored as a base key"),
                 "store the base key of the devices",
             )),
+            Taken::Upwards => causes.push(Cause::new(
+                Code::CounterOrder,
+                "the sender derived the key with the bits of the counter from the lowest to the highest",
+                "correct the sender: the highest bit comes first; it is right only for counters with a single bit",
+            )),
         }
         if let Working::Tdes(working, _) = lane.working {
             self.trial_working(working, &mut causes);

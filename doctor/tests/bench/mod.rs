@@ -1,5 +1,6 @@
 //! A device in software, a host with one base key, and the doctor between them.
 
+use des::cipher::{BlockCipherEncrypt, KeyInit};
 use dukpt::{
     Key, KeyId, KeyImport, KeyMaterial, KeyStore, KsnPrefix, Lifetime, MemoryStore, Scheme,
     tdes::{self, Cipher, Variant},
@@ -162,20 +163,38 @@ impl Bench {
 
     /// Under the transaction key with one byte of each half inverted and nothing else; 8 inverts none.
     pub(crate) fn encrypt_under_variant(&self, byte: usize, text: &[u8]) -> String {
-        use des::cipher::{BlockCipherEncrypt, KeyInit};
         let mut key = self.transaction_key();
         if byte < 8 {
             (key[byte], key[byte + 8]) = (!key[byte], !key[byte + 8]);
         }
-        let cipher = des::TdesEde2::new(&key.into());
-        let mut data = padded(text, 8);
-        let mut before = [0; 8];
-        for block in data.as_chunks_mut::<8>().0 {
-            block.iter_mut().zip(before).for_each(|(byte, before)| *byte ^= before);
-            cipher.encrypt_block((&mut *block).into());
-            before = *block;
+        encrypt_under(key, text)
+    }
+
+    /// Under the request data key of a counter whose bits were taken from the lowest; with the KSN.
+    pub(crate) fn encrypt_upwards(&self, counter: u32, text: &[u8]) -> (String, String) {
+        let des = |key: &[u8], mut block: [u8; 8]| {
+            des::Des::new_from_slice(key).unwrap().encrypt_block((&mut block).into());
+            block
+        };
+        let mut ksn = hex::decode(KSN).unwrap();
+        ksn[9] = 0;
+        let mut key = self.initial_key();
+        for bit in (0..16).filter(|bit| counter >> bit & 1 == 1) {
+            ksn[9 - bit / 8] |= 1 << (bit % 8);
+            let half = |key: [u8; 16]| {
+                let add = |at: usize, byte| byte ^ key[8 + at];
+                let block = std::array::from_fn(|at| add(at, ksn[2 + at]));
+                let out = des(&key[..8], block);
+                std::array::from_fn::<u8, 8, _>(|at| add(at, out[at]))
+            };
+            let masked = std::array::from_fn(|at| if at % 8 < 4 { key[at] ^ 0xC0 } else { key[at] });
+            key = [half(masked), half(key)].concat().try_into().unwrap();
         }
-        hex_of(&data)
+        (key[5], key[13]) = (!key[5], !key[13]);
+        let cipher = des::TdesEde2::new(&key.into());
+        let mut data_key = key;
+        data_key.as_chunks_mut::<8>().0.iter_mut().for_each(|half| cipher.encrypt_block(half.into()));
+        (hex_of(&ksn), encrypt_under(data_key, text))
     }
 
     /// The TLV of a Verifone terminal with this clear text.
@@ -206,4 +225,17 @@ pub(crate) fn padded(text: &[u8], block: usize) -> Vec<u8> {
 
 pub(crate) fn hex_of(bytes: &[u8]) -> String {
     hex::encode_upper(bytes)
+}
+
+/// TDES-CBC.
+fn encrypt_under(key: [u8; 16], text: &[u8]) -> String {
+    let cipher = des::TdesEde2::new(&key.into());
+    let mut data = padded(text, 8);
+    let mut before = [0; 8];
+    for block in data.as_chunks_mut::<8>().0 {
+        block.iter_mut().zip(before).for_each(|(byte, before)| *byte ^= before);
+        cipher.encrypt_block((&mut *block).into());
+        before = *block;
+    }
+    hex_of(&data)
 }

@@ -84,6 +84,26 @@ impl TrialKeys {
         Ok(Self(keys))
     }
 
+    /// The key of one trial with the counter's bits taken from the lowest, where the standard takes them from the highest
+    /// (X9.24-1:2009, A.3). It is the right one if there is but one bit.
+    ///
+    /// # Errors
+    /// [`KsnError::CounterZero`].
+    pub fn derive_upwards(initial: &InitialKey, ksn: &Ksn) -> Result<Self, KsnError> {
+        if ksn.counter() == 0 {
+            return Err(KsnError::CounterZero);
+        }
+        let mut keys = Zeroizing::new(alloc::vec![*initial.expose()]);
+        let (mut register, mut left) = (ksn.base_register(), ksn.counter());
+        while left != 0 {
+            let lowest = left & left.wrapping_neg();
+            left ^= lowest;
+            register |= u64::from(lowest);
+            keys.iter_mut().for_each(|key| generate(key, register));
+        }
+        Ok(Self(keys))
+    }
+
     /// The one key that a base key gives when it is taken for another.
     pub(crate) fn of_base(base_key: &[u8; 16], taken: TrialBase, ksn: &Ksn) -> Result<Self, KsnError> {
         match taken {
@@ -107,4 +127,27 @@ impl TrialKeys {
         }
         DataKeys::new(keys)
     }
+}
+
+/// One step: a key from the one before (X9.24-1:2009, A.2).
+fn generate(key: &mut [u8; 16], register: u64) {
+    let mut masked = Zeroizing::new(*key);
+    masked.as_chunks_mut::<8>().0.iter_mut().for_each(|half| half[..4].iter_mut().for_each(|byte| *byte ^= 0xC0));
+    let (mut left, mut right) = (one_way(&masked, register), one_way(key, register));
+    key[..8].swap_with_slice(&mut *left);
+    key[8..].swap_with_slice(&mut *right);
+}
+
+/// DES of the register under the left half, with the right half added on both sides.
+fn one_way(key: &[u8; 16], register: u64) -> Zeroizing<[u8; 8]> {
+    let ([left, right], _) = key.as_chunks::<8>() else { return Zeroizing::default() };
+    let mut under = Zeroizing::new([0; 16]);
+    under.as_chunks_mut().0.fill(*left);
+    let mut block = Zeroizing::new(register.to_be_bytes());
+    let add = |block: &mut [u8; 8]| block.iter_mut().zip(right).for_each(|(byte, right)| *byte ^= right);
+    add(&mut block);
+    // Of two equal halves: single DES.
+    software::tdes_encrypt_blocks(&under, [&mut *block]);
+    add(&mut block);
+    block
 }
