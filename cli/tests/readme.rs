@@ -123,10 +123,12 @@ fn the_key_ceremony() {
     }
 }
 
-/// The paths of examples. A run of one test alone has not built them.
+/// The paths of examples. A run of one test alone has not built them; one of all has, with the features of the workspace.
 fn examples<const N: usize>(names: [&str; N]) -> [String; N] {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--locked"]).args(names.iter().flat_map(|name| ["--example", *name]));
+    build
+        .args(["build", "--workspace", "--quiet", "--locked"])
+        .args(names.iter().flat_map(|name| ["--example", *name]));
     assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
     let folder = Path::new(env!("CARGO_BIN_EXE_p2pe")).with_file_name("examples");
     names.map(|name| folder.join(name).display().to_string())
