@@ -375,20 +375,19 @@ class Vault:
     @staticmethod
     def init(
         store: Store,
-        address: _Path | None = None,
         /,
-        *,
+        *addresses: _Path,
         fingerprint_key: str,
         wrapping_key: str,
+        routing_key: str | None = None,
         workers: int = 1,
         rate_limit: int = 600,
     ) -> Vault: ...
     @staticmethod
     def open(
         store: Store,
-        address: _Path | None = None,
         /,
-        *,
+        *addresses: _Path,
         workers: int = 1,
         rate_limit: int = 600,
     ) -> Vault: ...
@@ -412,7 +411,7 @@ class Vault:
     ) -> CardOnFile: ...
     def tokens_of(self, pan: Pan | _Bytes, /, *, merchant: str) -> list[str]: ...
     def delete(self, token: str, /, *, merchant: str) -> None: ...
-    def stats(self) -> _VaultStats: ...
+    def stats(self) -> list[_VaultStats]: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

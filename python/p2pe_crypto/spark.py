@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,14 +22,15 @@ def tokenize(
     policy: p2pe.Policy,
     *,
     settings: str,
-    database: str | None = None,
+    database: str | Sequence[str] = (),
     sealed: str | None = None,
     reasons: str = "reasons",
 ) -> DataFrame:
     """The DataFrame with tokens in place of a column's card numbers, and a new column that says why there is none.
 
     Each Python worker process of Spark opens the vault once, with the store of the settings file at this path, which is there
-    on every executor. ``database`` is the URL of the vault, without a password, or else ``P2PE_DATABASE`` of the executors.
+    on every executor. ``database`` is the URL of the vault, or several, without a password, or else ``P2PE_DATABASE`` of the
+    executors.
     The policy is multi-use, so that a task that Spark runs again makes the same tokens.
 
     Raises ``ValueError`` for a column that is not there, or a new one that is. What ``Vault.tokenize_batch`` raises, for a
@@ -45,7 +46,8 @@ def tokenize(
         StructField(field.name, StringType()) if field.name == column else field
         for field in frame.schema.fields
     ]
-    task = _Task(column, reasons, policy, settings, database, sealed)
+    databases = (database,) if isinstance(database, str) else tuple(database)
+    task = _Task(column, reasons, policy, settings, databases, sealed)
     return frame.mapInArrow(task, StructType([*fields, StructField(reasons, StringType())]))
 
 
@@ -57,13 +59,13 @@ class _Task:
     reasons: str
     policy: p2pe.Policy
     settings: str
-    database: str | None
+    databases: tuple[str, ...]
     sealed: str | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        vault = _vault(self.settings, self.database, self.sealed)
+        vault = _vault(self.settings, self.databases, self.sealed)
         for batch in batches:
             at = batch.schema.names.index(self.column)
             made = vault.tokenize_batch(self.policy, batch.column(at))
@@ -75,6 +77,6 @@ class _Task:
 
 
 @cache
-def _vault(settings: str, database: str | None, sealed: str | None) -> p2pe.Vault:
+def _vault(settings: str, databases: tuple[str, ...], sealed: str | None) -> p2pe.Vault:
     """The vault of this process; it ends with it."""
-    return p2pe.Vault.open(p2pe.open(settings, sealed=sealed).store, database)
+    return p2pe.Vault.open(p2pe.open(settings, sealed=sealed).store, *databases)

@@ -1,4 +1,4 @@
-//! `Vault`: card numbers in a database, random tokens out, and the way back.
+//! `Vault`: card numbers in one or several databases, random tokens out, and the way back.
 
 use std::{
     env,
@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use ::vault::{Card, KeyNames, RateLimit, holds_password, open_store};
+use ::vault::{Card, KeyNames, RateLimit, ShardedVault, holds_password, open_stores};
+use dukpt::KeyId;
 use p2pe_audit::{Event, Label, Record};
 use p2pe_config::key_id;
 use p2pe_crypto::MerchantId;
@@ -26,10 +27,10 @@ use crate::{
     policy::{Policy, purpose},
     stats,
     store::Store,
-    workers::{Open, Plan, Workers},
+    workers::{Open, Outcome, Plan, Workers},
 };
 
-/// Where the database is named if the program does not: as for `p2pe vault`.
+/// Where the databases are named, one a line, if the program does not: as for `p2pe vault`.
 const VARIABLE: &str = "P2PE_DATABASE";
 
 /// A vault: card numbers in a database, sealed under keys that the key store wraps; random tokens out; and the way back. For
@@ -43,7 +44,7 @@ pub(crate) struct Vault {
     /// `None` once closed. A call holds it until it has its result. Nothing under this lock takes the GIL.
     workers: RwLock<Option<Workers>>,
     /// For `repr`.
-    database: String,
+    databases: Vec<String>,
     /// The process with the threads in it: a fork has none.
     process: u32,
 }
@@ -51,45 +52,53 @@ pub(crate) struct Vault {
 #[pymethods]
 impl Vault {
     /// Makes a vault in an empty database, and opens it as `Vault.open` does. `fingerprint_key` and `wrapping_key` are names of
-    /// keys in the store, of kinds `hmac` and `wrap`.
+    /// keys in the store, of kinds `hmac` and `wrap`. A vault over several databases also has a `routing_key`, of kind `hmac`:
+    /// that one, and how many databases there are, stay for ever.
     ///
     /// Raises `VaultError` with code `vault_already_initialised`, and what `Vault.open` raises.
     #[staticmethod]
-    #[pyo3(signature = (store, address = None, /, *, fingerprint_key, wrapping_key, workers = 1, rate_limit = 600))]
+    #[pyo3(signature = (store, /, *addresses, fingerprint_key, wrapping_key, routing_key = None, workers = 1, rate_limit = 600))]
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn init(
         py: Python<'_>,
         store: &Bound<'_, Store>,
-        address: Option<PathBuf>,
+        addresses: Vec<PathBuf>,
         fingerprint_key: &str,
         wrapping_key: &str,
+        routing_key: Option<&str>,
         workers: usize,
         rate_limit: u32,
     ) -> Result<Self, Failure> {
         let fingerprint = key_id(fingerprint_key, "fingerprint_key")?;
         let wrapping = key_id(wrapping_key, "wrapping_key")?;
-        Self::opened(py, store, address, workers, rate_limit, Some(KeyNames { fingerprint, wrapping }))
+        let routing = routing_key.map(|key| key_id(key, "routing_key")).transpose()?;
+        let names = KeyNames { fingerprint, wrapping };
+        Self::opened(py, store, addresses, workers, rate_limit, Some((names, routing)))
     }
 
     /// Opens a vault with the keys of an open store.
     ///
-    /// `address` is the path of an SQLite file, or a URL, `postgres://…`; without one, that of the environment variable
-    /// `P2PE_DATABASE`. A password is never an argument: a URL with one comes from that variable, or names its file with
-    /// `?passfile=FILE`. `rate_limit` is how many card numbers a caller gets in a minute.
+    /// An address is the path of an SQLite file, or a URL, `postgres://…`; without one, those of the environment variable
+    /// `P2PE_DATABASE`, one a line. Several are the databases of one vault, all of them, in any order. A password is never an
+    /// argument: a URL with one comes from that variable, or names its file with `?passfile=FILE`. `rate_limit` is how many card
+    /// numbers a caller gets in a minute; of several databases, each grants its part.
     ///
     /// Each of the `workers` opens the store's token, or reads its key files, for itself, and again after a fault.
     ///
     /// Raises `VaultError` with code `vault_not_initialised`, or `vault_wrong_key` if a key is not the one that the vault was
-    /// made with; `DatabaseError`; `ConfigError`, also for a store whose PIN somebody typed; `StoreError`.
+    /// made with, or `vault_no_set` if the databases are not those of one vault; `DatabaseError`; `ConfigError`, also for a store
+    /// whose PIN somebody typed; `StoreError`. A server of several that is down is no failure until a card or token of its is
+    /// asked for.
     #[staticmethod]
-    #[pyo3(signature = (store, address = None, /, *, workers = 1, rate_limit = 600))]
+    #[pyo3(signature = (store, /, *addresses, workers = 1, rate_limit = 600))]
     fn open(
         py: Python<'_>,
         store: &Bound<'_, Store>,
-        address: Option<PathBuf>,
+        addresses: Vec<PathBuf>,
         workers: usize,
         rate_limit: u32,
     ) -> Result<Self, Failure> {
-        Self::opened(py, store, address, workers, rate_limit, None)
+        Self::opened(py, store, addresses, workers, rate_limit, None)
     }
 
     /// The token of a card, under a policy. `pan` is a `Pan`, or the digits as `str`, `bytes` or `bytearray`; `expiry` is
@@ -115,7 +124,7 @@ impl Vault {
     /// The tokens of many cards: a list of them, or a column of card numbers with the Arrow C data interface, which pyarrow, Polars,
     /// pandas and DuckDB have.
     ///
-    /// A list is one transaction, of some thousands at most. Each card is a card number as `tokenize` takes it, or with a policy
+    /// A list is one transaction in each database, of some thousands at most. Each card is a card number as `tokenize` takes it, or with a policy
     /// with expiry date a pair of number and date. The answer is a list that has, in their order, the token of each or the
     /// exception that `tokenize` would raise for it: a card that fails, fails alone.
     ///
@@ -125,7 +134,8 @@ impl Vault {
     /// multi-use policy without expiry date. The answer is `ArrowTokens`. After an exception, ask for the whole again: the
     /// tokens that were made are the same.
     ///
-    /// Raises `VaultError`, `DatabaseError` and `StoreError` for what fails for all; then nothing of a list is stored. For a column
+    /// Raises `VaultError`, `DatabaseError` and `StoreError` for what fails for all; then nothing of a list is stored. Where one of
+    /// several databases fails, its cards of a list have that exception, and a column is to be asked for again. For a column
     /// also `ArgumentError` with code `arrow_data`, `migrate_array_type`, `migrate_refused` or `migrate_single_use`.
     #[pyo3(signature = (policy, cards, /))]
     fn tokenize_batch(
@@ -188,11 +198,11 @@ impl Vault {
         self.recorded(py, |result| about(Event::DeleteToken, result, label.as_ref()), deleted)
     }
 
-    /// How many tokens there are on each key and under each policy, as dictionaries.
+    /// How many tokens there are on each key and under each policy: a dictionary for each database.
     ///
     /// Raises `DatabaseError`; `StoreError`.
-    fn stats(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        stats::shown(py, &self.run(py, |vault| Ok(vault.stats()?))?)
+    fn stats(&self, py: Python<'_>) -> PyResult<Vec<Py<PyDict>>> {
+        self.run(py, |vault| Ok(vault.stats()?))?.iter().map(|stats| stats::shown(py, stats)).collect()
     }
 
     /// Closes the vault, after the calls that other threads may be in; later ones raise `VaultError`. The store stays open.
@@ -213,7 +223,10 @@ impl Vault {
     }
 
     fn __repr__(&self) -> String {
-        format!("Vault(Store({}), {:?})", self.store.shown(), self.database)
+        self.databases
+            .iter()
+            .fold(format!("Vault(Store({})", self.store.shown()), |shown, database| format!("{shown}, {database:?}"))
+            + ")"
     }
 
     fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
@@ -226,12 +239,12 @@ impl Vault {
     fn opened(
         py: Python<'_>,
         store: &Bound<'_, Store>,
-        address: Option<PathBuf>,
+        addresses: Vec<PathBuf>,
         workers: usize,
         rate_limit: u32,
-        names: Option<KeyNames>,
+        names: Option<(KeyNames, Option<KeyId>)>,
     ) -> Result<Self, Failure> {
-        let (address, database) = named(address)?;
+        let (addresses, databases) = named(addresses)?;
         if !(1..=1_000).contains(&workers) {
             return Err(Failure::Settings("a vault has 1 to 1000 workers"));
         }
@@ -243,16 +256,25 @@ impl Vault {
             ));
         }
         let workers = store.while_serving(py, || {
-            let rows = open_store(&address)?;
-            if let Some(names) = names {
-                ::vault::Vault::init(Arc::clone(&rows), keys.open()?, names)?;
+            let rows = open_stores(&addresses)?;
+            match names {
+                None => {}
+                Some((names, None)) => {
+                    let [alone] = &rows[..] else {
+                        return Err(Failure::Settings("a vault over several databases needs a routing_key"));
+                    };
+                    drop(::vault::Vault::init(Arc::clone(alone), keys.open()?, names)?);
+                }
+                Some((names, Some(routing))) => {
+                    drop(ShardedVault::init(rows.clone(), keys.open()?, names, routing)?);
+                }
             }
             let workers = Workers::start(workers, Plan { keys, rows, limit: RateLimit(rate_limit) })?;
             // The first one opens it now.
             workers.run(|_| Ok(()))?;
             Ok(workers)
         })?;
-        Ok(Self { store, workers: RwLock::new(Some(workers)), database, process: process::id() })
+        Ok(Self { store, workers: RwLock::new(Some(workers)), databases, process: process::id() })
     }
 
     fn tokenize_list(
@@ -302,15 +324,16 @@ impl Vault {
         let mut made = Vec::new();
         while let Some(numbers) = chunks.next(py)? {
             let policy = policy.clone();
-            let tokens = self
-                .run(py, move |vault| Ok(p2pe_migrate::tokenize_batch(&VaultTokens::new(vault, policy)?, &*numbers)?));
+            let tokens = self.run(py, move |vault| {
+                Ok(p2pe_migrate::tokenize_batch(&VaultTokens::of_set(vault, policy)?, &*numbers)?)
+            });
             made.push(self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), tokens)?);
             py.check_signals()?;
         }
         Ok(ArrowTokens::new(made))
     }
 
-    fn run<T: Send + 'static>(
+    fn run<T: Outcome>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&Open) -> Result<T, Failure> + Send + 'static,
@@ -342,26 +365,27 @@ impl Drop for Vault {
     }
 }
 
-/// The address of a database, and what may be shown of it.
-fn named(address: Option<PathBuf>) -> Result<(String, String), Failure> {
-    let Some(given) = address else {
-        let named = env::var(VARIABLE).ok().map(|lines| lines.trim().to_owned()).filter(|lines| !lines.is_empty());
-        let address = named.ok_or(Failure::Settings("no database is named: pass its address, or set P2PE_DATABASE"))?;
-        if address.lines().count() > 1 {
-            return Err(Failure::Settings(
-                "P2PE_DATABASE names several databases: a vault over them is not for Python yet",
-            ));
+/// The addresses of databases, and what may be shown of them.
+fn named(given: Vec<PathBuf>) -> Result<(Vec<String>, Vec<String>), Failure> {
+    if given.is_empty() {
+        let named = env::var(VARIABLE).unwrap_or_default();
+        let named: Vec<String> = named.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+        if named.is_empty() {
+            return Err(Failure::Settings("no database is named: pass its address, or set P2PE_DATABASE"));
         }
-        let shown = if holds_password(&address) { VARIABLE.into() } else { address.clone() };
-        return Ok((address, shown));
-    };
-    let address = given.to_str().ok_or(Failure::Settings("the address of the database is not UTF-8 text"))?;
-    if holds_password(address) {
-        return Err(Failure::Settings(
-            "a password is no argument: name its file with ?passfile=FILE or PGPASSFILE, or put the URL into P2PE_DATABASE",
-        ));
+        let shown = named.iter().map(|address| if holds_password(address) { VARIABLE } else { address }.to_owned());
+        let shown = shown.collect();
+        return Ok((named, shown));
     }
-    Ok((address.into(), address.into()))
+    let text = |path: PathBuf| match path.into_os_string().into_string() {
+        Ok(address) if holds_password(&address) => Err(Failure::Settings(
+            "a password is no argument: name its file with ?passfile=FILE or PGPASSFILE, or put the URL into P2PE_DATABASE",
+        )),
+        Ok(address) => Ok(address),
+        Err(_) => Err(Failure::Settings("the address of the database is not UTF-8 text")),
+    };
+    let named: Vec<String> = given.into_iter().map(text).collect::<Result<_, _>>()?;
+    Ok((named.clone(), named))
 }
 
 fn about<'r>(event: Event, result: &'static str, merchant: Option<&'r Label>) -> Record<'r> {

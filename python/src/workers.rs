@@ -1,8 +1,9 @@
-//! The threads of a vault. Each has a session of its own at the key store, and all are over one database, which puts what they
-//! do at the same time into one transaction.
+//! The threads of a vault. Each has a session of its own at the key store, and all are over the same databases, which put what
+//! they do at the same time into one transaction.
 
 use std::{
     collections::VecDeque,
+    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
@@ -10,10 +11,11 @@ use std::{
     time::Duration,
 };
 
-use ::vault::{RateLimit, Vault, VaultError, VaultStore};
+use ::vault::{CardOnFile, RateLimit, ShardedVault, Stats, VaultError, VaultStore};
 use dukpt::KeyError;
 use p2pe_audit::Audited;
 use p2pe_config::Store;
+use p2pe_migrate::ArrowTokens;
 use pkcs11_backend::PoolError;
 
 use crate::{error::Failure, handle::Further};
@@ -22,8 +24,29 @@ use crate::{error::Failure, handle::Further};
 /// anew after a fault.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A vault as one thread has it.
-pub(crate) type Open = Vault<Audited<Store>>;
+/// A vault, or a set, as one thread has it.
+pub(crate) type Open = ShardedVault<Audited<Store>>;
+
+/// What a job has for whoever waits for it.
+pub(crate) trait Outcome: Send + 'static {
+    /// Errors of single cards.
+    fn errors(&self) -> impl Iterator<Item = &VaultError> {
+        iter::empty()
+    }
+}
+
+impl Outcome for () {}
+impl Outcome for String {}
+impl Outcome for Vec<String> {}
+impl Outcome for Vec<Stats> {}
+impl Outcome for CardOnFile {}
+impl Outcome for ArrowTokens {}
+
+impl Outcome for Vec<Result<String, VaultError>> {
+    fn errors(&self) -> impl Iterator<Item = &VaultError> {
+        self.iter().filter_map(|answer| answer.as_ref().err())
+    }
+}
 
 /// Answers by itself, and says whether the session may go on.
 type Job = Box<dyn FnOnce(Result<&Open, Failure>) -> bool + Send>;
@@ -31,13 +54,13 @@ type Job = Box<dyn FnOnce(Result<&Open, Failure>) -> bool + Send>;
 /// What each thread opens.
 pub(crate) struct Plan {
     pub(crate) keys: Further,
-    pub(crate) rows: Arc<dyn VaultStore>,
+    pub(crate) rows: Vec<Arc<dyn VaultStore>>,
     pub(crate) limit: RateLimit,
 }
 
 impl Plan {
     fn open(&self) -> Result<Open, Failure> {
-        Ok(Vault::open(Arc::clone(&self.rows), self.keys.open()?)?.with_rate_limit(self.limit))
+        Ok(ShardedVault::open(self.rows.clone(), self.keys.open()?)?.with_rate_limit(self.limit))
     }
 }
 
@@ -62,16 +85,21 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Runs `work` on the next free thread, and waits for its result. A thread whose token failed opens it again for its next
-    /// job.
-    pub(crate) fn run<T: Send + 'static>(
+    /// Runs `work` on the next free thread, and waits for its result. A thread whose token failed, for all or for the cards of
+    /// one shard, opens it again for its next job.
+    pub(crate) fn run<T: Outcome>(
         &self,
         work: impl FnOnce(&Open) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let (answer, answered) = mpsc::channel();
         self.queue.add(Box::new(move |vault| {
             let result = vault.and_then(work);
-            let fault = matches!(result, Err(Failure::Vault(VaultError::Key(KeyError::Device { .. }))));
+            let failed = |error: &VaultError| matches!(error, VaultError::Key(KeyError::Device { .. }));
+            let fault = match &result {
+                Ok(outcome) => outcome.errors().any(failed),
+                Err(Failure::Vault(error)) => failed(error),
+                Err(_) => false,
+            };
             drop(answer.send(result));
             !fault
         }));

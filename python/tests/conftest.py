@@ -10,7 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support import OpensVault, Token, built, init_vault, key_files, vault_key_files
+from support import (
+    VAULT_KEYS,
+    OpensVault,
+    Token,
+    built,
+    init_vault,
+    key_files,
+    vault_key_files,
+)
 
 import p2pe_crypto as p2pe
 
@@ -97,9 +105,9 @@ def store(request: pytest.FixtureRequest) -> p2pe.Store:
 
 @pytest.fixture(scope="session")
 def token_with_vault_keys(token: Token) -> Token:
-    """The token, with the keys `print` and `wrap` of a vault: made by `p2pe`, they never leave it."""
+    """The token, with the keys of a vault: made by `p2pe`, they never leave it."""
     program = built("--workspace", "--bin", "p2pe") / "p2pe"
-    for name, kind in (("print", "hmac"), ("wrap", "wrap")):
+    for name, kind in VAULT_KEYS.items():
         generate: list[str | Path] = [program, "keys", "generate", "--id", name, "--kind", kind]
         generate += ["--module", token.module, "--token", token.label, "--pin-file", token.pin_file]
         subprocess.run(generate, check=True, capture_output=True)
@@ -128,20 +136,32 @@ def postgres() -> Iterator[Callable[[], str]]:
         yield database
 
 
-@pytest.fixture(params=["memory, sqlite", "token, sqlite", "memory, postgres", "token, postgres"])
+@pytest.fixture(
+    params=[
+        "memory, sqlite",
+        "token, sqlite",
+        "memory, postgres",
+        "token, postgres",
+        "memory, three of sqlite",
+        "token, three of postgres",
+    ]
+)
 def opens_vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpensVault]:
-    """Opens vaults over one new database, with keys of either kind, and closes them."""
-    keys, database = request.param.split(", ")
+    """Opens vaults over a new database or three, with keys of either kind, and closes them."""
+    keys, databases = request.param.split(", ")
     if keys == "memory":
         store = p2pe.Store.memory(vault_key_files(tmp_path))
     else:
         store = request.getfixturevalue("token_with_vault_keys").open()
-    sqlite = database == "sqlite"
-    address = str(tmp_path / "vault.db") if sqlite else request.getfixturevalue("postgres")()
-    init_vault(store, address).close()
+    numbers = range(3 if "three" in databases else 1)
+    if "sqlite" in databases:
+        addresses = [str(tmp_path / f"vault-{number}.db") for number in numbers]
+    else:
+        addresses = [request.getfixturevalue("postgres")() for _ in numbers]
+    init_vault(store, *addresses).close()
     with ExitStack() as opened:
         opened.enter_context(store)
-        yield lambda **how: opened.enter_context(p2pe.Vault.open(store, address, **how))
+        yield OpensVault(store, addresses, opened)
 
 
 @pytest.fixture

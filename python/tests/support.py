@@ -5,9 +5,10 @@ import os
 import secrets
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import p2pe_crypto as p2pe
 
@@ -22,14 +23,23 @@ TYPED = (
     "FFFF987654004300025A453D03"
 )
 PAN = "4761739001010010"
+# Names and kinds of a vault's keys; the last one is for several databases.
+VAULT_KEYS = {"print": "hmac", "wrap": "wrap", "route": "hmac"}
 
 Json = dict[str, Any]
 
 
-class OpensVault(Protocol):
-    """Opens a vault."""
+@dataclass(frozen=True)
+class OpensVault:
+    """Opens a vault over databases, and closes it."""
 
-    def __call__(self, *, workers: int = 1, rate_limit: int = 600) -> p2pe.Vault: ...
+    store: p2pe.Store
+    databases: list[str]
+    opened: ExitStack
+
+    def __call__(self, *, workers: int = 1, rate_limit: int = 600) -> p2pe.Vault:
+        vault = p2pe.Vault.open(self.store, *self.databases, workers=workers, rate_limit=rate_limit)
+        return self.opened.enter_context(vault)
 
 
 @dataclass(frozen=True)
@@ -66,16 +76,19 @@ def key_files(folder: Path) -> dict[str, tuple[Any, Path]]:
 
 
 def vault_key_files(folder: Path) -> dict[str, tuple[Any, Path]]:
-    """New keys `print` and `wrap` of a vault, written to files, as `Store.memory` takes them."""
-    files = {"print": ("hmac", folder / "print.hex"), "wrap": ("wrap", folder / "wrap.hex")}
+    """New keys of a vault, written to files, as `Store.memory` takes them."""
+    files = {name: (kind, folder / f"{name}.hex") for name, kind in VAULT_KEYS.items()}
     for _, path in files.values():
         path.write_text(secrets.token_hex(32))
     return files
 
 
-def init_vault(store: p2pe.Store, address: Path | str | None = None) -> p2pe.Vault:
+def init_vault(store: p2pe.Store, *addresses: Path | str) -> p2pe.Vault:
     """A new vault with those keys."""
-    return p2pe.Vault.init(store, address, fingerprint_key="print", wrapping_key="wrap")
+    routing_key = "route" if len(addresses) > 1 else None
+    return p2pe.Vault.init(
+        store, *addresses, fingerprint_key="print", wrapping_key="wrap", routing_key=routing_key
+    )
 
 
 def built(*what: str) -> Path:

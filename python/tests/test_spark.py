@@ -27,16 +27,21 @@ file = "print.hex"
 id = "wrap"
 kind = "wrap"
 file = "wrap.hex"
+[[store.key]]
+id = "route"
+kind = "hmac"
+file = "route.hex"
 """
 
 
 @pytest.fixture
 def vault(tmp_path: Path, postgres: Callable[[], str]) -> p2pe.Vault:
-    """A vault on PostgreSQL, with a settings file beside its keys."""
+    """A vault over two databases of PostgreSQL, with a settings file beside its keys."""
     store = p2pe.Store.memory(vault_key_files(tmp_path))
     (tmp_path / "p2pe.toml").write_text(SETTINGS)
-    (tmp_path / "url").write_text(url := postgres())
-    return init_vault(store, url)
+    urls = [postgres(), postgres()]
+    (tmp_path / "urls").write_text("\n".join(urls))
+    return init_vault(store, *urls)
 
 
 # Behind the example: what it wrote, and how many vaults each worker process has opened.
@@ -100,7 +105,7 @@ def test_the_example_and_jobs_that_fail(tmp_path: Path, vault: p2pe.Vault) -> No
         cwd=tmp_path,
         env={
             **os.environ,
-            "P2PE_DATABASE": (tmp_path / "url").read_text(),
+            "P2PE_DATABASE": (tmp_path / "urls").read_text(),
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(tmp_path),

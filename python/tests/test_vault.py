@@ -106,7 +106,7 @@ def test_purposes(vault: p2pe.Vault) -> None:
     )
     assert code(vault.detokenize, POLICY, token, caller="", purpose="refund")[1] == "name_format"
     assert refund(vault, token).pan.reveal() == PAN
-    assert vault.stats()["audit_records"] == 3
+    assert sum(stats["audit_records"] for stats in vault.stats()) == 3
 
 
 def test_named_requests(vault: p2pe.Vault) -> None:
@@ -120,7 +120,7 @@ def test_named_requests(vault: p2pe.Vault) -> None:
 
 
 def test_who_asks_too_often_waits(opens_vault: OpensVault) -> None:
-    vault = opens_vault(rate_limit=2)
+    vault = opens_vault(rate_limit=2 * len(opens_vault.databases))  # each grants its part
     token = vault.tokenize(POLICY, PAN)
     for _ in range(2):
         refund(vault, token)
@@ -239,19 +239,15 @@ def test_many_threads_get_one_token_each_card(opens_vault: OpensVault) -> None:
     with ThreadPoolExecutor(8) as threads:
         first, *others = threads.map(work, range(8))
     assert all(other == first for other in others) and len(set(first)) == 40
-    (policy,) = vaults[0].stats()["policies"]
-    assert policy == {
-        "merchant": "shop-1",
-        "version": 1,
-        "tokens": 40,
-        "replaced_by": None,
-        "ends": None,
-    }
+    policies = [policy for stats in vaults[0].stats() for policy in stats["policies"]]
+    assert sum(policy.pop("tokens") for policy in map(dict[str, Any], policies)) == 40
+    expected = {"merchant": "shop-1", "version": 1, "replaced_by": None, "ends": None}
+    assert all(policy | {"tokens": 0} == expected | {"tokens": 0} for policy in policies)
 
 
 def test_what_is_in_it(vault: p2pe.Vault) -> None:
     vault.tokenize(POLICY, PAN, request="order 17")
-    stats = vault.stats()
+    (stats,) = [stats for stats in vault.stats() if stats["keys"]]
     (key,), (fingerprint_key,) = stats["keys"], stats["fingerprint_keys"]
     assert (key["merchant"], key["data_key"], key["wrapped_by"], key["tokens"]) == (
         "shop-1",
@@ -261,6 +257,7 @@ def test_what_is_in_it(vault: p2pe.Vault) -> None:
     )
     assert fingerprint_key == {"key": "print", "version": 1, "tokens": 1}
     assert (stats["requests"], stats["audit_records"]) == (1, 0)
+    assert not any(other["requests"] for other in vault.stats() if other != stats)
 
 
 def test_policies() -> None:

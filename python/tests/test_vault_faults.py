@@ -9,11 +9,13 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import PAN, Token, built, in_child, init_vault, vault_key_files
+from support import VAULT_KEYS, PAN, Token, built, in_child, init_vault, vault_key_files
 from test_vault import OTHER, POLICY, card_numbers, code, refund
 
 import p2pe_crypto as p2pe
@@ -42,12 +44,64 @@ def test_made_once_and_opened_with_its_keys(store: p2pe.Store, tmp_path: Path) -
     assert code(init_vault, store, address) == (p2pe.VaultError, "vault_already_initialised")
     other = tmp_path / "other"
     other.mkdir()
-    right = {"print": ("hmac", tmp_path / "print.hex"), "wrap": ("wrap", tmp_path / "wrap.hex")}
-    for name in right:
-        wrong = p2pe.Store.memory(vault_key_files(other) | {name: right[name]})
+    for name, kind in (("print", "hmac"), ("wrap", "wrap")):
+        wrong = p2pe.Store.memory(vault_key_files(other) | {name: (kind, tmp_path / f"{name}.hex")})
         assert code(p2pe.Vault.open, wrong, address) == (p2pe.VaultError, "vault_wrong_key")
     with p2pe.Vault.open(store, address) as vault:
         assert vault.tokenize(POLICY, PAN) == token
+
+
+def test_a_set_of_databases_is_opened_whole(store: p2pe.Store, tmp_path: Path) -> None:
+    one, two, three, alone = (tmp_path / f"{name}.db" for name in ("1", "2", "3", "alone"))
+    refused = (p2pe.VaultError, "vault_no_set")
+    names = {"fingerprint_key": "print", "wrapping_key": "wrap"}
+    assert code(p2pe.Vault.init, store, one, two, three, **names) == (p2pe.ConfigError, "config")
+    assert code(p2pe.Vault.init, store, one, routing_key="route", **names) == refused
+    assert code(p2pe.Vault.open, store, one, two, three) == (p2pe.VaultError, "vault_not_initialised")
+    with init_vault(store, one, two, three) as vault:
+        assert repr(vault) == f'Vault(Store(memory), "{one}", "{two}", "{three}")'
+        tokens = vault.tokenize_batch(POLICY, card_numbers(40))
+        assert [len(stats["policies"]) for stats in vault.stats()] == [1, 1, 1]
+    init_vault(store, alone).close()
+    for addresses in ((one, two), (one, two, two), (one, two, three, three), (one, two, alone)):
+        assert code(p2pe.Vault.open, store, *addresses) == refused
+    assert code(p2pe.Vault.open, store, one)[0] is p2pe.VaultError
+    (tmp_path / "other").mkdir()
+    route = vault_key_files(tmp_path / "other")["route"]
+    others = {name: (kind, tmp_path / f"{name}.hex") for name, kind in VAULT_KEYS.items()}
+    wrong = p2pe.Store.memory(others | {"route": route})
+    assert code(p2pe.Vault.open, wrong, one, two, three) == (p2pe.VaultError, "vault_wrong_key")
+    with p2pe.Vault.open(store, three, one, two) as vault:
+        assert vault.tokenize_batch(POLICY, card_numbers(40)) == tokens
+
+
+@contextmanager
+def without_tokens(address: str) -> Iterator[None]:
+    """Another process takes the table away: two libraries of SQLite in one process break each other's locks."""
+    rename = "import sqlite3; sqlite3.connect({!r}).execute('ALTER TABLE {} RENAME TO {}')"
+    assert in_child(rename.format(address, "tokens", "away")).returncode == 0
+    yield
+    assert in_child(rename.format(address, "away", "tokens")).returncode == 0
+
+
+def test_a_database_of_a_set_that_fails(
+    store: p2pe.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cards fail and no others; with it back, they have the tokens that they had."""
+    addresses = [str(tmp_path / f"{number}.db") for number in (1, 2)]
+    numbers = card_numbers(40)
+    with init_vault(store, *addresses) as vault:
+        before = vault.tokenize_batch(POLICY, numbers)
+        monkeypatch.setenv("P2PE_DATABASE", "\n".join(addresses))
+        with without_tokens(addresses[1]):
+            during = vault.tokenize_batch(POLICY, card_numbers(80))
+        failed = [answer for answer in during if not isinstance(answer, str)]
+        assert {type(error) for error in failed} == {p2pe.DatabaseError}
+        assert 10 < len(failed) < 70
+        with p2pe.Vault.open(store) as again:
+            assert again.tokenize_batch(POLICY, numbers) == before
+            after = again.tokenize_batch(POLICY, card_numbers(80))
+        assert all(new == old for new, old in zip(after, during) if isinstance(old, str))
 
 
 def test_a_corrupted_row_is_named_and_not_returned(vault: p2pe.Vault, tmp_path: Path) -> None:
@@ -224,7 +278,9 @@ import p2pe_crypto as p2pe
 
 script = pathlib.Path({script!r})
 store = p2pe.Store.pkcs11(module={module!r}, token={label!r}, pin_file={pin!r})
-vault = p2pe.Vault.init(store, {database!r}, fingerprint_key="print", wrapping_key="wrap")
+databases = {databases!r}
+keys = {{"fingerprint_key": "print", "wrapping_key": "wrap"}}
+vault = p2pe.Vault.init(store, *databases, routing_key="route" if len(databases) > 1 else None, **keys)
 policy = p2pe.Policy("shop-1")
 token = vault.tokenize(policy, {pan!r})
 
@@ -234,9 +290,12 @@ def refused(call):
     except p2pe.StoreError as error:
         return f"{{type(error).__name__}} {{error.code}}"
 
+def raises(answer):
+    raise answer
+
 tokenize = lambda: vault.tokenize(policy, {pan!r})
-script.write_text("C_Sign 30 from=1\\n")
-print(refused(tokenize))
+script.write_text("C_Sign 30 from={working}\\n")
+print(refused({call}))
 script.write_text("C_OpenSession 32 from=1\\n")
 print(refused(tokenize))
 script.write_text("")
@@ -245,11 +304,15 @@ script.write_text("C_Sign wrong from=1\\n")
 print(refused(store.self_test))
 script.write_text("")
 print(refused(tokenize))
-print(refused(lambda: p2pe.Vault.open(store, {database!r})))
+print(refused(lambda: p2pe.Vault.open(store, *databases)))
 """
 
 
-def test_a_token_that_fails(token_with_vault_keys: Token, tmp_path: Path) -> None:
+@pytest.mark.parametrize("databases", [1, 2])
+def test_a_token_that_fails(
+    token_with_vault_keys: Token, tmp_path: Path, databases: int
+) -> None:
+    """Of two databases, for the one that has the card: its number is led to it by the first call of the token."""
     token = token_with_vault_keys
     child = in_child(
         FAULTS.format(
@@ -257,7 +320,9 @@ def test_a_token_that_fails(token_with_vault_keys: Token, tmp_path: Path) -> Non
             module=str(built("--package", "fault-module") / "libfault_module.so"),
             label=token.label,
             pin=str(token.pin_file),
-            database=str(tmp_path / "vault.db"),
+            databases=[str(tmp_path / f"{number}.db") for number in range(databases)],
+            working=databases,
+            call="tokenize" if databases == 1 else "lambda: raises(vault.tokenize_batch(policy, [%r])[0])" % PAN,
             pan=PAN,
         ),
         FAULT_MODULE_BEHIND=str(token.module),

@@ -94,7 +94,7 @@ impl<K: KeyStore> ShardedVault<K> {
     /// have that error and nothing of them is stored; those of other shards have their tokens.
     ///
     /// # Errors
-    /// [`VaultError::Key`] of the routing key. Others are answers.
+    /// [`VaultError::Key`] of the routing key; others are answers. Of a vault that stands alone, as of [`Vault::tokenize_batch`].
     pub fn tokenize_batch<'a, C: Copy + Into<Card<'a>>>(
         &self,
         policy: &Policy,
@@ -102,6 +102,9 @@ impl<K: KeyStore> ShardedVault<K> {
     ) -> Result<Vec<Answer>, VaultError> {
         let cards: Vec<Card<'a>> = cards.iter().map(|card| (*card).into()).collect();
         observe::tokenized(|| {
+            if self.set.get().is_none() {
+                return self.shard(1)?.issue(policy, &cards, None);
+            }
             let numbers = self.of_cards(policy.merchant().as_str(), &cards)?;
             let mut answers: Vec<Option<Answer>> = cards.iter().map(|_| None).collect();
             for number in 1..=self.of() {
