@@ -203,6 +203,45 @@ fn rows_read_by_a_call() {
     assert!((43..100_000).contains(&read), "{read}");
 }
 
+/// Another client holds up a token between its look at the keys and its end; meanwhile its data key is replaced and removed.
+#[test]
+fn a_key_is_removed_while_a_token_is_stored() {
+    let server = Server::shared();
+    let url = server.new_database().unwrap();
+    let (_, database) = url.split_once('?').unwrap().0.rsplit_once('/').unwrap();
+    let open = || Vault::open(open_store(&url).unwrap(), keys(1, 2)).unwrap();
+    let vault = Vault::init(open_store(&url).unwrap(), keys(1, 2), names()).unwrap();
+    let shop = policy("shop");
+    let wait_for = |what: &str| {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {what}");
+        while server.sql(database, &sql).unwrap() != "1" {
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            let vault = open();
+            vault.tokenize(&shop, &pan(1), None).unwrap();
+            // The same nonce is taken, by a row that never comes to be.
+            let taken = "BEGIN; INSERT INTO tokens SELECT substring(sha256(id) for 16), tenant, policy, token || 'x', print_version, \
+                         sha256(fingerprint), pan_fingerprint, key_version, nonce + 1, sealed, ends, single_use FROM tokens; \
+                         SELECT pg_sleep(60); ROLLBACK";
+            scope.spawn(|| server.sql(database, taken));
+            wait_for("wait_event = 'PgSleep'");
+            vault.tokenize(&shop, &pan(2), None).unwrap()
+        });
+        wait_for("wait_event_type = 'Lock'");
+        assert_eq!(vault.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap().moved, 1);
+        server
+            .sql(database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            .unwrap();
+        let token = late.join().unwrap();
+        assert_eq!(vault.detokenize("till", &shop, Purpose::Payment, &token).unwrap().pan.expose(), pan(2).expose());
+    });
+    let found = vault.verify().unwrap();
+    assert_eq!((found.rows, found.problems.len(), found.orphans.len()), (2, 0, 0));
+}
+
 /// A caller's limit holds over all connections, however many ask at the same moment.
 #[test]
 fn rate_limit() {

@@ -36,7 +36,7 @@ const COLUMNS: &str = "id, tenant, policy, token, print_version, fingerprint, pa
 pub(crate) fn rows(rows: &mut Rows) {
     let row = |name: &str, target, limit| Row { name: format!("vault postgres {name}"), target: Some(target), limit };
     let (single, batch) = (
-        row("8 callers, prepared insert", 0.7, "processor time of three messages"),
+        row("8 callers, prepared insert", 0.7, "the server's checks of card, keys, policy"),
         row("batch, COPY", 0.6, "insertion into six indices"),
     );
     if !rows.wants(&single.name) && !rows.wants(&batch.name) {

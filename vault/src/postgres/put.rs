@@ -22,6 +22,17 @@ const ALL: &str = "
         AND NOT EXISTS (SELECT 1 FROM successions WHERE tenant = $1 AND version = $2)
     ON CONFLICT DO NOTHING RETURNING id";
 
+/// The same for one row, in a transaction of its own. Rows that came back would be put aside on the server first.
+const ONE: &str = "
+    INSERT INTO tokens (id, tenant, policy, token, print_version, fingerprint, pan_fingerprint, key_version, nonce, sealed, ends,
+        single_use)
+    SELECT $5::bytea, $1::text, $2::bigint, $6::text, $3::bigint, $7::bytea, $8::bytea, $4::bigint, $9::bigint, $10::bytea,
+        $11::bigint, $12::boolean
+    WHERE $3 = (SELECT max(version) FROM fingerprint_keys)
+        AND $4 = (SELECT max(version) FROM data_keys WHERE tenant = $1)
+        AND NOT EXISTS (SELECT 1 FROM successions WHERE tenant = $1 AND version = $2)
+    ON CONFLICT DO NOTHING";
+
 type Id = [u8; 16];
 
 pub(super) async fn put(s: &mut Session, rows: &[New], now: u64) -> Result<Vec<Put>, Fault> {
@@ -29,11 +40,11 @@ pub(super) async fn put(s: &mut Session, rows: &[New], now: u64) -> Result<Vec<P
     let likely: Vec<&Row> = rows.iter().filter(meets_nothing).map(|new| &new.row).collect();
     let alone = rows.len() == 1;
     let mut stored = HashSet::new();
-    if alone && !likely.is_empty() {
-        stored = all(s, &likely, true).await?;
-        if !stored.is_empty() {
-            return Ok(vec![Put::Stored]);
-        }
+    if alone
+        && let [row] = likely[..]
+        && at_once(s, row).await?
+    {
+        return Ok(vec![Put::Stored]);
     }
     if rows.iter().any(|new| new.request.is_some()) {
         forget(s, now).await?;
@@ -41,7 +52,7 @@ pub(super) async fn put(s: &mut Session, rows: &[New], now: u64) -> Result<Vec<P
     s.run(SERIALIZABLE).await?;
     if !alone {
         for alike in likely.chunk_by(|one, next| group(one) == group(next)) {
-            stored.extend(all(s, alike, false).await?);
+            stored.extend(all(s, alike).await?);
         }
     }
     let mut puts = Vec::with_capacity(rows.len());
@@ -57,8 +68,28 @@ fn group(row: &Row) -> (&str, [i64; 3]) {
     (&row.tenant, [row.policy, row.print_version, row.key_version].map(i64::from))
 }
 
-/// The ids of those that were stored, in a transaction that is open, or in one of its own.
-async fn all(s: &mut Session, rows: &[&Row], of_its_own: bool) -> Result<HashSet<Id>, Fault> {
+/// Whether a row was stored, in a transaction of its own.
+async fn at_once(s: &mut Session, row: &Row) -> Result<bool, Fault> {
+    let (tenant, [policy, print_version, key_version]) = group(row);
+    let values: Values<'_> = &[
+        &tenant,
+        &policy,
+        &print_version,
+        &key_version,
+        &&row.id.0[..],
+        &row.token,
+        &&row.fingerprint[..],
+        &&row.pan_fingerprint[..],
+        &long(row.nonce),
+        &row.sealed,
+        &row.ends.map(long),
+        &row.single_use,
+    ];
+    Ok(s.execute_alone(ONE, values).await? == 1)
+}
+
+/// The ids of those that were stored, in a transaction that is open.
+async fn all(s: &mut Session, rows: &[&Row]) -> Result<HashSet<Id>, Fault> {
     let Some(first) = rows.first() else { return Ok(HashSet::new()) };
     let (tenant, [policy, print_version, key_version]) = group(first);
     let blobs = |of: fn(&Row) -> &[u8]| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
@@ -80,10 +111,7 @@ async fn all(s: &mut Session, rows: &[&Row], of_its_own: bool) -> Result<HashSet
         &ends,
         &single_use,
     ];
-    let stored = match of_its_own {
-        true => s.at_once(SERIALIZABLE, &[(ALL, values)]).await?.pop().unwrap_or_default(),
-        false => s.query(ALL, values).await?,
-    };
+    let stored = s.query(ALL, values).await?;
     stored.iter().map(|record| bytes(record, 0, "id")).collect()
 }
 
@@ -104,7 +132,7 @@ async fn one(s: &mut Session, new: &New, now: u64) -> Result<Put, Fault> {
         remember(s, new, &token).await?;
         return Ok(Put::Has(token));
     }
-    if all(s, &[row], false).await?.is_empty() {
+    if all(s, &[row]).await?.is_empty() {
         let put = left_out(s, row).await?;
         if put != Put::Stored {
             return Ok(put);

@@ -18,17 +18,21 @@ pub(super) struct Server {
 
 /// A commit is on disk, and on the synchronous standbys if there are any, before it is answered. Plans are kept, and read rows
 /// through indexes, so that a transaction conflicts with few others; the server takes such plans for dear ones and would
-/// compile each (`jit`). A transaction whose caller is gone ends. An engine that does not know one of the settings does without.
+/// compile each (`jit`). A transaction whose caller is gone ends. A statement alone is serializable without `BEGIN` and `COMMIT`
+/// around it, which are messages of their own; one that only reads is so too, at little cost. An engine that does not know one of
+/// the settings does without.
 const SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit', true) NOT IN ('on', 'remote_apply');
     SELECT set_config(name, value, false) FROM pg_settings JOIN (VALUES
         ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'), ('jit', 'off'),
-        ('lock_timeout', '10s'), ('idle_in_transaction_session_timeout', '60s')) AS ours (name, value) USING (name);
+        ('default_transaction_isolation', 'serializable'), ('lock_timeout', '10s'),
+        ('idle_in_transaction_session_timeout', '60s')) AS ours (name, value) USING (name);
 ";
-/// What a server must not be set to.
-const DURABLE: &str = "SELECT coalesce(current_setting('fsync', true), 'on') = 'on'
-    AND coalesce(current_setting('full_page_writes', true), 'on') = 'on'";
+/// What a server must not be set to, and whether it took the isolation.
+const STATE: &str = "SELECT coalesce(current_setting('fsync', true), 'on') = 'on'
+    AND coalesce(current_setting('full_page_writes', true), 'on') = 'on',
+    coalesce(current_setting('default_transaction_isolation', true), '') = 'serializable'";
 
 /// What writes rows or keys is serializable: whoever stores a row has looked at keys and policies that a rotation may be changing, and
 /// one of the two has to try again.
@@ -47,6 +51,8 @@ pub(super) struct Session {
     client: Client,
     /// With how often each was used.
     statements: HashMap<&'static str, (Statement, u64)>,
+    /// Whether that is what a statement alone is.
+    serializable: bool,
     /// Drives the connection while a call waits for it; dropped, it closes the socket.
     runtime: Option<Runtime>,
 }
@@ -69,12 +75,13 @@ impl Session {
                 }
             };
             client.batch_execute(SETTINGS).await?;
-            let durable: bool = client.query_one(DURABLE, &[]).await?.try_get(0)?;
-            if durable { Ok(client) } else { Err(Fault::from(StoreError::NotDurable)) }
+            let is = client.query_one(STATE, &[]).await?;
+            let (durable, serializable) = (is.try_get(0)?, is.try_get(1)?);
+            if durable { Ok((client, serializable)) } else { Err(Fault::from(StoreError::NotDurable)) }
         };
-        let client =
+        let (client, serializable) =
             runtime.block_on(async { timeout_at(deadline.into(), connect).await }).map_err(|_| Fault::Late)??;
-        Ok(Self { client, statements: HashMap::new(), runtime: Some(runtime) })
+        Ok(Self { client, statements: HashMap::new(), serializable, runtime: Some(runtime) })
     }
 
     /// Does the work, and leaves no transaction open unless the connection broke.
@@ -127,6 +134,17 @@ impl Session {
         begun?;
         let done = done.into_iter().collect::<Result<_, _>>()?;
         committed?;
+        Ok(done)
+    }
+
+    /// One statement as a serializable transaction of its own.
+    pub(super) async fn execute_alone(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64, Fault> {
+        if self.serializable {
+            return self.execute(sql, values).await;
+        }
+        self.run(SERIALIZABLE).await?;
+        let done = self.execute(sql, values).await?;
+        self.run("COMMIT").await?;
         Ok(done)
     }
 

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use put::Known;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, types::FromSqlError};
 use writer::Writer;
 
@@ -70,9 +71,13 @@ impl Sqlite {
     /// `work` may be called twice: others' work in the same transaction may have failed.
     fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(work)
+        self.writer.write(move |transaction, known| {
+            // It may change keys and policies.
+            *known = Known::default();
+            work(transaction)
+        })
     }
 }
 

@@ -9,9 +9,9 @@ use crate::{Claim, New, Put, Row, StoreError};
 /// So many requests whose time has ended are forgotten at once.
 const FORGOTTEN: usize = 100;
 
-/// What is the same for all rows of a transaction, looked up once.
+/// What is the same for all rows of a transaction, looked up once, as long as nothing but rows is written.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     newest_print: Option<u32>,
     /// By tenant.
     newest_keys: BTreeMap<String, Option<u32>>,
@@ -19,13 +19,12 @@ struct Known {
     replaced: BTreeMap<(String, u32), bool>,
 }
 
-pub(super) fn put(t: &Transaction<'_>, rows: &[New], now: u64) -> Result<Vec<Put>, StoreError> {
-    let mut known = Known::default();
+pub(super) fn put(t: &Transaction<'_>, known: &mut Known, rows: &[New], now: u64) -> Result<Vec<Put>, StoreError> {
     if rows.iter().any(|new| new.request.is_some()) {
         let sql = "DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE ends <= ? LIMIT ?)";
         t.prepare_cached(sql)?.execute(params![now, FORGOTTEN])?;
     }
-    rows.iter().map(|new| one(t, &mut known, new, now)).collect()
+    rows.iter().map(|new| one(t, known, new, now)).collect()
 }
 
 fn one(t: &Transaction<'_>, known: &mut Known, new: &New, now: u64) -> Result<Put, StoreError> {
@@ -155,7 +154,10 @@ impl Known {
     fn keys_are_newest(&mut self, t: &Transaction<'_>, row: &Row) -> Result<bool, StoreError> {
         let print = match self.newest_print {
             Some(print) => print,
-            None => t.query_row("SELECT max(version) FROM fingerprint_keys", [], |r| r.get(0))?,
+            None => {
+                let sql = "SELECT max(version) FROM fingerprint_keys";
+                t.prepare_cached(sql)?.query_row([], |r| r.get(0))?
+            }
         };
         self.newest_print = Some(print);
         if !self.newest_keys.contains_key(&row.tenant) {

@@ -161,7 +161,7 @@ impl VaultStore for Sqlite {
     }
 
     fn put(&self, rows: Vec<New>, now: u64) -> Result<Vec<Put>, StoreError> {
-        self.write(move |t| put::put(t, &rows, now))
+        self.writer.write(move |t, known| put::put(t, known, &rows, now))
     }
 
     fn claim(&self, tenant: &str, name: &str, claim: Claim, now: u64) -> Result<Claim, StoreError> {

@@ -12,11 +12,12 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::put::Known;
 use crate::StoreError;
 
 /// So many writes go into one transaction at most.
 const MOST: usize = 256;
-/// The thread waits no longer for callers that it has just answered, and no longer than its last transaction took.
+/// The thread waits no longer for callers that it has just answered, and no longer than its last commit took.
 const PATIENCE: Duration = Duration::from_millis(10);
 /// It goes on when none of them has come for this part of the time.
 const GAP: u32 = 4;
@@ -34,7 +35,7 @@ enum Message {
 
 /// What a caller waits for.
 trait Write: Send {
-    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError>;
+    fn run(&mut self, transaction: &Transaction<'_>, known: &mut Known) -> Result<(), StoreError>;
     /// Tells the caller, who may have gone.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -45,9 +46,9 @@ struct Waiting<T, F> {
     caller: SyncSender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send> Write for Waiting<T, F> {
-    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        self.done = Some((self.work)(transaction)?);
+impl<T: Send, F: FnMut(&Transaction<'_>, &mut Known) -> Result<T, StoreError> + Send> Write for Waiting<T, F> {
+    fn run(&mut self, transaction: &Transaction<'_>, known: &mut Known) -> Result<(), StoreError> {
+        self.done = Some((self.work)(transaction, known)?);
         Ok(())
     }
 
@@ -69,7 +70,7 @@ impl Writer {
 
     pub(super) fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Transaction<'_>, &mut Known) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.ask(|caller| Message::Write(Box::new(Waiting { work, done: None, caller })))
     }
@@ -109,7 +110,7 @@ fn stopped() -> StoreError {
 
 fn serve(mut connection: Connection, messages: &Receiver<Message>) {
     let mut group = Group { expected: 1, ..Group::default() };
-    while group.gather(messages) {
+    while group.begun(messages) {
         group.commit(&mut connection, messages);
         for caller in std::mem::take(&mut group.checkpoints) {
             let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -136,21 +137,12 @@ impl Group {
         }
     }
 
-    /// Waits for a message, takes what else waits, and waits a little for callers who have just been answered: they often come
-    /// back at once. `false` when nobody is left to ask.
-    fn gather(&mut self, messages: &Receiver<Message>) -> bool {
+    /// Waits for a message and takes what else waits. `false` when nobody is left to ask.
+    fn begun(&mut self, messages: &Receiver<Message>) -> bool {
         if self.writes.is_empty() {
             match messages.recv() {
                 Ok(message) => self.take(message),
                 Err(_) => return false,
-            }
-        }
-        let deadline = Instant::now() + self.patience;
-        while self.writes.len() < self.expected.min(MOST) && self.checkpoints.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match messages.recv_timeout(left.min(self.patience / GAP)) {
-                Ok(message) => self.take(message),
-                Err(_) => break,
             }
         }
         self.drain(messages);
@@ -166,27 +158,58 @@ impl Group {
     }
 
     fn commit(&mut self, connection: &mut Connection, messages: &Receiver<Message>) {
-        let mut writes = std::mem::take(&mut self.writes);
-        if writes.is_empty() {
+        if self.writes.is_empty() {
             return;
         }
-        let start = Instant::now();
-        let committed = commit(connection, &mut writes);
-        self.patience = start.elapsed().min(PATIENCE);
+        let committed = self.transaction(connection, messages);
+        let writes = std::mem::take(&mut self.writes);
         self.drain(messages);
         self.expected = self.writes.len() + writes.len();
         let alone = committed.is_err() && writes.len() > 1;
         for mut write in writes {
             // One that fails is to be alone in that.
-            let committed =
-                if alone { commit(connection, std::slice::from_mut(&mut write)) } else { committed.clone() };
+            let committed = if alone { self::alone(connection, &mut *write) } else { committed.clone() };
             write.answer(committed);
         }
     }
+
+    /// Runs the writes, and those of callers who have just been answered: they often come back at once, and each is run while
+    /// the next one gets ready.
+    fn transaction(&mut self, connection: &mut Connection, messages: &Receiver<Message>) -> Result<(), StoreError> {
+        let transaction = begin(connection)?;
+        let (mut known, mut ran, mut deadline) = (Known::default(), 0, None);
+        loop {
+            for write in &mut self.writes[ran..] {
+                ran += 1;
+                write.run(&transaction, &mut known)?;
+            }
+            self.drain(messages);
+            if ran < self.writes.len() {
+                continue;
+            }
+            if ran >= self.expected.min(MOST) || !self.checkpoints.is_empty() {
+                break;
+            }
+            let now = Instant::now();
+            let left = deadline.get_or_insert(now + self.patience).saturating_duration_since(now);
+            match messages.recv_timeout(left.min(self.patience / GAP)) {
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        let start = Instant::now();
+        transaction.commit()?;
+        self.patience = start.elapsed().min(PATIENCE);
+        Ok(())
+    }
 }
 
-fn commit(connection: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    writes.iter_mut().try_for_each(|write| write.run(&transaction))?;
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+fn alone(connection: &mut Connection, write: &mut dyn Write) -> Result<(), StoreError> {
+    let transaction = begin(connection)?;
+    write.run(&transaction, &mut Known::default())?;
     Ok(transaction.commit()?)
 }
