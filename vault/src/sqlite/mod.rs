@@ -71,13 +71,19 @@ impl Sqlite {
     /// `work` may be called twice: others' work in the same transaction may have failed.
     fn write<T: Send + 'static>(
         &self,
-        mut work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(move |transaction, known| {
-            // It may change keys and policies.
-            *known = Known::default();
-            work(transaction)
-        })
+        self.writer.write(changing(work))
+    }
+}
+
+/// Work that may change keys and policies.
+fn changing<T>(
+    mut work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError>,
+) -> impl FnMut(&Transaction<'_>, &mut Known) -> Result<T, StoreError> {
+    move |transaction, known| {
+        *known = Known::default();
+        work(transaction)
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
+type Answer<T> = Receiver<Result<T, StoreError>>;
+
 enum Message {
     Write(Box<dyn Write>),
     Checkpoint(SyncSender<Result<(), StoreError>>),
@@ -81,10 +83,17 @@ impl Writer {
     }
 
     fn ask<T>(&self, message: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Message) -> Result<T, StoreError> {
+        self.send(message)?.recv().map_err(|_| stopped())?
+    }
+
+    fn send<T>(
+        &self,
+        message: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Message,
+    ) -> Result<Answer<T>, StoreError> {
         let (caller, answer) = sync_channel(1);
         let inbox = self.inbox.as_ref().ok_or_else(stopped)?;
         inbox.send(message(caller)).map_err(|_| stopped())?;
-        answer.recv().map_err(|_| stopped())?
+        Ok(answer)
     }
 }
 
@@ -212,4 +221,69 @@ fn alone(connection: &mut Connection, write: &mut dyn Write) -> Result<(), Store
     let transaction = begin(connection)?;
     write.run(&transaction, &mut Known::default())?;
     Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use dukpt::KeyId;
+
+    use super::{
+        super::{changing, put::put},
+        *,
+    };
+    use crate::{FingerprintKey, Header, New, Put, Row, RowId, Sqlite, VaultStore};
+
+    fn row(n: u8) -> New {
+        let row = Row {
+            id: RowId([n; 16]),
+            tenant: "shop".into(),
+            policy: 1,
+            token: format!("token {n}"),
+            print_version: 1,
+            fingerprint: [n; 32],
+            pan_fingerprint: [n; 32],
+            key_version: 1,
+            nonce: n.into(),
+            sealed: vec![0],
+            ends: None,
+            single_use: false,
+            used: false,
+            successor: None,
+        };
+        New { row, earlier: Vec::new(), request: None }
+    }
+
+    /// Puts work into the queue, behind what is there.
+    fn sent<T: Send + 'static>(
+        database: &Sqlite,
+        work: impl FnMut(&Transaction<'_>, &mut Known) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<T> {
+        database.writer.send(|caller| Message::Write(Box::new(Waiting { work, done: None, caller }))).unwrap()
+    }
+
+    /// What the rows of a group have in common is looked up once, and again behind a write that may have changed it.
+    #[test]
+    fn a_key_that_comes_in_the_middle_of_a_group() {
+        let (folder, wrap) = (tempfile::tempdir().unwrap(), KeyId::new("wrap").unwrap());
+        let database = Sqlite::open(&folder.path().join("vault.db")).unwrap();
+        let print = FingerprintKey { version: 1, key: KeyId::new("print").unwrap(), check: [0; 32] };
+        let (fingerprint_keys, wrapped_check) = (vec![print], [0; 40]);
+        let header = Header { fingerprint_keys, wrapping_key: wrap.clone(), wrapped_check, shard: None };
+        assert!(database.initialise(&header).unwrap());
+        assert_eq!(database.add_key("shop", None, &wrap, [0; 40]).unwrap(), Some(1));
+        database.reserve_nonces("shop", 1, 10).unwrap();
+
+        let (go, wait) = channel::<()>();
+        let first = sent(&database, move |_, _| wait.recv().map_err(|_| stopped()));
+        let before = sent(&database, |t, known| put(t, known, &[row(1)], 0));
+        let sql =
+            "INSERT INTO data_keys (tenant, version, wrapped_by, wrapped) VALUES ('shop', 2, 'wrap', zeroblob(40))";
+        let added = sent(&database, changing(move |t| Ok(t.execute(sql, [])?)));
+        let behind = sent(&database, |t, known| put(t, known, &[row(2)], 0));
+        go.send(()).unwrap();
+        first.recv().unwrap().unwrap();
+        assert_eq!(before.recv().unwrap().unwrap(), [Put::Stored]);
+        assert_eq!(added.recv().unwrap().unwrap(), 1);
+        assert_eq!(behind.recv().unwrap().unwrap(), [Put::OldKey]);
+    }
 }
