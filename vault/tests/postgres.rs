@@ -213,8 +213,10 @@ fn a_key_is_removed_while_a_token_is_stored() {
     let vault = Vault::init(open_store(&url).unwrap(), keys(1, 2), names()).unwrap();
     let shop = policy("shop");
     let wait_for = |what: &str| {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {what}");
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {what}");
+        let start = Instant::now();
         while server.sql(database, &sql).unwrap() != "1" {
+            assert!(start.elapsed().as_secs() < 30, "{what}");
             thread::sleep(std::time::Duration::from_millis(20));
         }
     };
@@ -232,9 +234,9 @@ fn a_key_is_removed_while_a_token_is_stored() {
         });
         wait_for("wait_event_type = 'Lock'");
         assert_eq!(vault.rotate_data_key(&merchant("shop"), |_, _| ()).unwrap().moved, 1);
-        server
-            .sql(database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
-            .unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        server.sql(database, end).unwrap();
         let token = late.join().unwrap();
         assert_eq!(vault.detokenize("till", &shop, Purpose::Payment, &token).unwrap().pan.expose(), pan(2).expose());
     });

@@ -22,13 +22,15 @@ const ALL: &str = "
         AND NOT EXISTS (SELECT 1 FROM successions WHERE tenant = $1 AND version = $2)
     ON CONFLICT DO NOTHING RETURNING id";
 
-/// The same for one row, in a transaction of its own. Rows that came back would be put aside on the server first.
+/// The same for one row, in a transaction of its own: where that is not serializable, nothing is stored. Rows that came back would
+/// be put aside on the server first.
 const ONE: &str = "
     INSERT INTO tokens (id, tenant, policy, token, print_version, fingerprint, pan_fingerprint, key_version, nonce, sealed, ends,
         single_use)
     SELECT $5::bytea, $1::text, $2::bigint, $6::text, $3::bigint, $7::bytea, $8::bytea, $4::bigint, $9::bigint, $10::bytea,
         $11::bigint, $12::boolean
-    WHERE $3 = (SELECT max(version) FROM fingerprint_keys)
+    WHERE current_setting('transaction_isolation') = 'serializable'
+        AND $3 = (SELECT max(version) FROM fingerprint_keys)
         AND $4 = (SELECT max(version) FROM data_keys WHERE tenant = $1)
         AND NOT EXISTS (SELECT 1 FROM successions WHERE tenant = $1 AND version = $2)
     ON CONFLICT DO NOTHING";
@@ -42,7 +44,7 @@ pub(super) async fn put(s: &mut Session, rows: &[New], now: u64) -> Result<Vec<P
     let mut stored = HashSet::new();
     if alone
         && let [row] = likely[..]
-        && at_once(s, row).await?
+        && stored_alone(s, row).await?
     {
         return Ok(vec![Put::Stored]);
     }
@@ -69,7 +71,7 @@ fn group(row: &Row) -> (&str, [i64; 3]) {
 }
 
 /// Whether a row was stored, in a transaction of its own.
-async fn at_once(s: &mut Session, row: &Row) -> Result<bool, Fault> {
+async fn stored_alone(s: &mut Session, row: &Row) -> Result<bool, Fault> {
     let (tenant, [policy, print_version, key_version]) = group(row);
     let values: Values<'_> = &[
         &tenant,
@@ -85,7 +87,7 @@ async fn at_once(s: &mut Session, row: &Row) -> Result<bool, Fault> {
         &row.ends.map(long),
         &row.single_use,
     ];
-    Ok(s.execute_alone(ONE, values).await? == 1)
+    Ok(s.execute(ONE, values).await? == 1)
 }
 
 /// The ids of those that were stored, in a transaction that is open.

@@ -29,10 +29,9 @@ const SETTINGS: &str = "
         ('default_transaction_isolation', 'serializable'), ('lock_timeout', '10s'),
         ('idle_in_transaction_session_timeout', '60s')) AS ours (name, value) USING (name);
 ";
-/// What a server must not be set to, and whether it took the isolation.
-const STATE: &str = "SELECT coalesce(current_setting('fsync', true), 'on') = 'on'
-    AND coalesce(current_setting('full_page_writes', true), 'on') = 'on',
-    coalesce(current_setting('default_transaction_isolation', true), '') = 'serializable'";
+/// What a server must not be set to.
+const DURABLE: &str = "SELECT coalesce(current_setting('fsync', true), 'on') = 'on'
+    AND coalesce(current_setting('full_page_writes', true), 'on') = 'on'";
 
 /// What writes rows or keys is serializable: whoever stores a row has looked at keys and policies that a rotation may be changing, and
 /// one of the two has to try again.
@@ -51,8 +50,6 @@ pub(super) struct Session {
     client: Client,
     /// With how often each was used.
     statements: HashMap<&'static str, (Statement, u64)>,
-    /// Whether that is what a statement alone is.
-    serializable: bool,
     /// Drives the connection while a call waits for it; dropped, it closes the socket.
     runtime: Option<Runtime>,
 }
@@ -75,13 +72,12 @@ impl Session {
                 }
             };
             client.batch_execute(SETTINGS).await?;
-            let is = client.query_one(STATE, &[]).await?;
-            let (durable, serializable) = (is.try_get(0)?, is.try_get(1)?);
-            if durable { Ok((client, serializable)) } else { Err(Fault::from(StoreError::NotDurable)) }
+            let durable: bool = client.query_one(DURABLE, &[]).await?.try_get(0)?;
+            if durable { Ok(client) } else { Err(Fault::from(StoreError::NotDurable)) }
         };
-        let (client, serializable) =
+        let client =
             runtime.block_on(async { timeout_at(deadline.into(), connect).await }).map_err(|_| Fault::Late)??;
-        Ok(Self { client, statements: HashMap::new(), serializable, runtime: Some(runtime) })
+        Ok(Self { client, statements: HashMap::new(), runtime: Some(runtime) })
     }
 
     /// Does the work, and leaves no transaction open unless the connection broke.
@@ -134,17 +130,6 @@ impl Session {
         begun?;
         let done = done.into_iter().collect::<Result<_, _>>()?;
         committed?;
-        Ok(done)
-    }
-
-    /// One statement as a serializable transaction of its own.
-    pub(super) async fn execute_alone(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64, Fault> {
-        if self.serializable {
-            return self.execute(sql, values).await;
-        }
-        self.run(SERIALIZABLE).await?;
-        let done = self.execute(sql, values).await?;
-        self.run("COMMIT").await?;
         Ok(done)
     }
 
