@@ -11,7 +11,8 @@ use p2pe_config::{Access, Config, Store};
 use p2pe_crypto::{Bin, CardShaped, Kept, MerchantId, Policy, Purpose, TokenForm};
 use serde_json::json;
 use vault::{
-    Card, CardOnFile, KeyNames, ShardedVault, StoreError, Vault, VaultError, VaultStore, holds_password, open_stores,
+    Card, CardOnFile, KeyNames, ShardedVault, StoreError, Vault, VaultError, VaultStore, addresses, holds_password,
+    open_stores,
 };
 use zeroize::Zeroizing;
 
@@ -133,8 +134,7 @@ fn databases(args: &VaultArgs) -> Result<Vec<String>, Failure> {
     if !args.database.is_empty() {
         return args.database.iter().map(|given| address(given).map(Into::into)).collect();
     }
-    let named = env::var(VARIABLE).unwrap_or_default();
-    let named: Vec<String> = named.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+    let named = addresses(&env::var(VARIABLE).unwrap_or_default());
     if named.is_empty() { Err(no_database()) } else { Ok(named) }
 }
 

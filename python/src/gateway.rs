@@ -12,6 +12,7 @@ use pyo3::{
 };
 
 use crate::{
+    answers::answers,
     card::{CardData, Pan},
     error::Failure,
     handle::{Handle, Work},
@@ -147,20 +148,10 @@ impl Gateway {
         }
         let devices = Arc::clone(&self.devices);
         let results = self.store.with(py, DecryptBatch { devices, payloads: parsed })?;
-        let mut results = results.into_iter();
-        let mut refused = refused.into_iter().peekable();
-        (0..payloads.len())
-            .map(|index| match refused.next_if(|(at, _)| *at == index) {
-                Some((_, error)) => Ok(error.into_value(py).into_any()),
-                None => match results.next() {
-                    Some((Ok(card), custody)) => {
-                        Ok(CardData::new(py, card, custody)?.into_pyobject(py)?.into_any().unbind())
-                    }
-                    Some((Err(error), _)) => Ok(self.refused(py, error.into()).into_value(py).into_any()),
-                    None => Err(Failure::Closed.into()),
-                },
-            })
-            .collect()
+        answers(py, payloads.len(), refused, results, |result| match result {
+            (Ok(card), custody) => Ok(CardData::new(py, card, custody)?.into_pyobject(py)?.into_any().unbind()),
+            (Err(error), _) => Ok(self.refused(py, error.into()).into_value(py).into_any()),
+        })
     }
 
     /// The token of a card number at one merchant: `tok_` and 32 hex digits, the same for the same pair, always.

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use ::vault::{Card, KeyNames, RateLimit, ShardedVault, holds_password, open_stores};
+use ::vault::{Card, KeyNames, RateLimit, ShardedVault, addresses, holds_password, open_stores};
 use dukpt::KeyId;
 use p2pe_audit::{Event, Label, Record};
 use p2pe_config::key_id;
@@ -19,6 +19,7 @@ use pyo3::{
 };
 
 use crate::{
+    answers::answers,
     arrow::{ArrowTokens, Chunks},
     card::CardOnFile,
     error::Failure,
@@ -223,10 +224,8 @@ impl Vault {
     }
 
     fn __repr__(&self) -> String {
-        self.databases
-            .iter()
-            .fold(format!("Vault(Store({})", self.store.shown()), |shown, database| format!("{shown}, {database:?}"))
-            + ")"
+        let databases: Vec<String> = self.databases.iter().map(|database| format!("{database:?}")).collect();
+        format!("Vault(Store({}), {})", self.store.shown(), databases.join(", "))
     }
 
     fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
@@ -299,18 +298,10 @@ impl Vault {
             Ok(vault.tokenize_batch(&policy, &cards)?)
         });
         let tokens = self.recorded(py, |result| about(Event::Tokenize, result, merchant.as_ref()), tokens)?;
-        let mut tokens = tokens.into_iter();
-        let mut refused = refused.into_iter().peekable();
-        (0..cards.len())
-            .map(|index| match refused.next_if(|(at, _)| *at == index) {
-                Some((_, error)) => Ok(error.into_value(py).into_any()),
-                None => match tokens.next() {
-                    Some(Ok(token)) => Ok(PyString::new(py, &token).into_any().unbind()),
-                    Some(Err(error)) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
-                    None => Err(Failure::VaultClosed.into()),
-                },
-            })
-            .collect()
+        answers(py, cards.len(), refused, tokens, |token| match token {
+            Ok(token) => Ok(PyString::new(py, &token).into_any().unbind()),
+            Err(error) => Ok(PyErr::from(Failure::from(error)).into_value(py).into_any()),
+        })
     }
 
     /// Each chunk is recorded by itself.
@@ -368,8 +359,7 @@ impl Drop for Vault {
 /// The addresses of databases, and what may be shown of them.
 fn named(given: Vec<PathBuf>) -> Result<(Vec<String>, Vec<String>), Failure> {
     if given.is_empty() {
-        let named = env::var(VARIABLE).unwrap_or_default();
-        let named: Vec<String> = named.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+        let named = addresses(&env::var(VARIABLE).unwrap_or_default());
         if named.is_empty() {
             return Err(Failure::Settings("no database is named: pass its address, or set P2PE_DATABASE"));
         }

@@ -29,6 +29,12 @@ pub fn open_stores<A: AsRef<str>>(addresses: &[A]) -> Result<Vec<Arc<dyn VaultSt
     addresses.iter().map(open).collect()
 }
 
+/// Addresses as an environment variable has them: one a line.
+#[must_use]
+pub fn addresses(lines: &str) -> Vec<String> {
+    lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect()
+}
+
 /// Whether an address has a password in it: such a one must not stand on a command line, where every user of the machine reads it.
 #[must_use]
 pub fn holds_password(address: &str) -> bool {

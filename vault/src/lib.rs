@@ -20,7 +20,7 @@ mod store;
 mod upkeep;
 mod vault;
 
-pub use address::{holds_password, open_store, open_stores};
+pub use address::{addresses, holds_password, open_store, open_stores};
 pub use card::{Card, CardOnFile};
 pub use error::VaultError;
 pub use postgres::Postgres;
